@@ -1,0 +1,130 @@
+//! One file of changes on its way to its final name.
+
+use super::{OP, Target};
+use crate::open::explain;
+use arrow::array::{ArrayRef, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use obmen_formats::{Kind, csv, json, parquet};
+use obmen_sdk::{Changes, Error, Outcome, RejectClass, Result, RowId};
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A file being written under a temporary name. Dropped before [`publish`](Table::publish) it is removed.
+pub(super) struct Table {
+    temporary: PathBuf,
+    path: PathBuf,
+    writer: Option<Writer>,
+    /// Rows that stand in it.
+    pub(super) ids: Vec<RowId>,
+    key: Vec<usize>,
+    values: Vec<usize>,
+}
+
+enum Writer {
+    Csv(csv::Writer<BufWriter<File>>),
+    Jsonl(json::Writer<BufWriter<File>>),
+    Parquet(Box<parquet::Writer<BufWriter<File>>>),
+}
+
+impl Table {
+    /// Begins a file of a target.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(super) fn begin(target: &Target, path: PathBuf) -> Result<Self> {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let temporary = path.with_file_name(format!(".{name}.tmp"));
+        let failed = |error| explain(error, "the file cannot be written").with("file", temporary.display());
+        if let Some(folder) = temporary.parent() {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let file = BufWriter::new(File::create(&temporary).map_err(failed)?);
+        let schema = &target.target.schema;
+        let (key, values) = (0..schema.fields().len()).partition(|at| target.target.key.contains(schema.field(*at).name()));
+        let mut table = Self { temporary, path, writer: None, ids: Vec::new(), key, values };
+        table.writer = Some(match target.kind {
+            Kind::Csv => Writer::Csv(csv::Writer::new(file, target.csv(), &[OP], schema)?),
+            Kind::Parquet => Writer::Parquet(Box::new(parquet::Writer::new(file, with_op(schema))?)),
+            _ => Writer::Jsonl(json::Writer::new(file)),
+        });
+        Ok(table)
+    }
+
+    /// Writes changes. A row that cannot be written is given back rejected, the others stand in the file.
+    ///
+    /// # Errors
+    /// Those of the disk; the file is of no use then.
+    pub(super) fn write(&mut self, changes: &Changes) -> Result<Vec<(RowId, Outcome)>> {
+        let mut rejected = Vec::new();
+        let Some(writer) = &mut self.writer else { return Err(Error::internal("a file is written after its end")) };
+        if let Writer::Parquet(writer) = writer {
+            let ops: StringArray = changes.ops.iter().map(|op| Some(op.name())).collect();
+            let columns = std::iter::once(Arc::new(ops) as ArrayRef).chain(changes.rows.columns().iter().cloned());
+            writer.write(&RecordBatch::try_new(with_op(changes.rows.schema_ref()), columns.collect())?)?;
+            self.ids.extend(&changes.ids);
+            return Ok(rejected);
+        }
+        for (row, (id, op)) in changes.ids.iter().zip(&changes.ops).enumerate() {
+            let written = match writer {
+                Writer::Csv(writer) => writer.row(&[op.name()], &changes.rows, row)?,
+                Writer::Jsonl(writer) => writer.line(|line| {
+                    line.extend_from_slice(format!("{{\"op\":\"{}\",\"key\":", op.name()).as_bytes());
+                    json::write_object(line, &changes.rows, &self.key, row)?;
+                    line.extend_from_slice(b",\"values\":");
+                    json::write_object(line, &changes.rows, &self.values, row)?;
+                    line.push(b'}');
+                    Ok(())
+                })?,
+                Writer::Parquet(_) => Ok(()),
+            };
+            match written {
+                Ok(()) => self.ids.push(*id),
+                Err(reason) => rejected.push((*id, Outcome::rejected(RejectClass::Data, reason))),
+            }
+        }
+        Ok(rejected)
+    }
+
+    /// Gives the file its final name; it is on the disk when this returns. A file without a row is left out.
+    ///
+    /// # Errors
+    /// Those of the disk: nothing is visible then.
+    pub(super) fn publish(&mut self) -> Result<()> {
+        let writer = self.writer.take().ok_or_else(|| Error::internal("a file is published twice"))?;
+        let failed = |error| explain(error, "the file cannot be written").with("file", self.path.display());
+        let mut file = match writer {
+            Writer::Csv(writer) => writer.finish()?,
+            Writer::Jsonl(writer) => writer.finish()?,
+            Writer::Parquet(writer) => writer.finish()?,
+        };
+        if self.ids.is_empty() {
+            return Ok(());
+        }
+        file.flush().map_err(failed)?;
+        file.get_ref().sync_all().map_err(failed)?;
+        drop(file);
+        std::fs::rename(&self.temporary, &self.path).map_err(failed)
+    }
+
+    /// The folder the file stands in.
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        // Closed first: Windows removes no open file. After `publish` there is nothing under this name.
+        self.writer = None;
+        drop(std::fs::remove_file(&self.temporary));
+    }
+}
+
+fn with_op(schema: &SchemaRef) -> SchemaRef {
+    let op = Field::new(OP, DataType::Utf8, false);
+    let fields: Vec<Arc<Field>> = std::iter::once(Arc::new(op)).chain(schema.fields().iter().cloned()).collect();
+    Arc::new(Schema::new(fields))
+}

@@ -1,0 +1,99 @@
+//! Exact decimal numbers ⇄ text.
+
+/// Reads a number as a whole number of `10^-scale`. Takes `.` and `,`, a sign, and spaces of any
+/// kind between digits (as 1C and Bitrix write them); an exponent is refused.
+///
+/// # Errors
+/// What is wrong, in one phrase: not a number, more digits after the point than `scale` (zeros do
+/// not count), more digits than `precision`.
+pub(super) fn parse(text: &str, precision: u8, scale: u8) -> Result<i128, String> {
+    let plain: String = text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{202f}')).collect();
+    let not_a_number = || format!("`{}` is not a number", shown(text));
+    let (negative, digits) = match plain.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, plain.strip_prefix('+').unwrap_or(&plain)),
+    };
+    let (whole, fraction) = digits.split_once(['.', ',']).unwrap_or((digits, ""));
+    let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.len() + fraction.len() == 0 || !all_digits(whole) || !all_digits(fraction) {
+        return Err(not_a_number());
+    }
+    let fraction = fraction.trim_end_matches('0');
+    if fraction.len() > usize::from(scale) {
+        return Err(format!("`{}` has more than {scale} digits after the point", shown(text)));
+    }
+    let whole = whole.trim_start_matches('0');
+    if whole.len() + usize::from(scale) > usize::from(precision) {
+        return Err(format!("`{}` is too large for decimal({precision},{scale})", shown(text)));
+    }
+    let padded = format!("0{whole}{fraction:0<width$}", width = usize::from(scale));
+    let value: i128 = padded.parse().map_err(|_| not_a_number())?;
+    Ok(if negative { -value } else { value })
+}
+
+/// Writes a whole number of `10^-scale` with `.`, without zeros at the end beyond `least` digits
+/// after the point.
+pub(super) fn format(value: i128, scale: i8, least: usize) -> String {
+    let sign = if value < 0 { "-" } else { "" };
+    let digits = value.unsigned_abs().to_string();
+    let Ok(scale) = usize::try_from(scale) else {
+        let zeros = if value == 0 { 0 } else { usize::from(scale.unsigned_abs()) };
+        let fraction = if least == 0 { String::new() } else { format!(".{}", "0".repeat(least)) };
+        return format!("{sign}{digits}{}{fraction}", "0".repeat(zeros));
+    };
+    let padded = format!("{digits:0>width$}", width = scale + 1);
+    let (whole, fraction) = padded.split_at(padded.len() - scale);
+    let fraction = format!("{:0<least$}", fraction.trim_end_matches('0'));
+    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+}
+
+/// How many digits stand after the point, zeros at the end not counted.
+pub(super) fn fraction_digits(value: i128, scale: i8) -> usize {
+    format(value, scale, 0).split_once('.').map_or(0, |(_, fraction)| fraction.len())
+}
+
+/// A value in a message: short, in one line.
+pub(super) fn shown(text: &str) -> String {
+    let line: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(40).collect();
+    if text.trim().chars().count() > 40 { format!("{line}…") } else { line }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_as_they_are_written_in_practice() {
+        for (text, value) in [
+            ("100", 100_000),
+            ("12.5", 12_500),
+            ("12,50", 12_500),
+            ("-3", -3_000),
+            ("1\u{a0}234,5", 1_234_500),
+            ("231.7400", 231_740),
+            (".5", 500),
+            ("007", 7_000),
+            (" 0 ", 0),
+        ] {
+            assert_eq!(parse(text, 15, 3), Ok(value), "{text}");
+        }
+        for text in ["", ".", "1e3", "12.3.4", "0.0001", "много", "9999999999999", "--1"] {
+            assert!(parse(text, 15, 3).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn written_exactly() {
+        for (value, scale, least, text) in [
+            (1250, 2, 2, "12.50"),
+            (1200, 2, 0, "12"),
+            (-5, 3, 0, "-0.005"),
+            (0, 3, 0, "0"),
+            (0, 0, 2, "0.00"),
+            (12, -2, 0, "1200"),
+            (1, 4, 2, "0.0001"),
+        ] {
+            assert_eq!(format(value, scale, least), text);
+        }
+    }
+}

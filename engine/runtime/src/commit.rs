@@ -1,0 +1,191 @@
+//! Evidence moves the baseline: acked rows become a file of it. Also what a crash left behind.
+
+use crate::plan_file::{PlanFile, PlanRows, Why};
+use crate::state::{LoadRecord, LoadState, PlanRecord, PlanSinkRecord, ScopeId, State};
+use crate::table::{ACKED, CREATED, FileWriter, GONE, KEY, RECIPE, ROW, baseline_fields, hash_array};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array};
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use chrono::{DateTime, Utc};
+use obmen_sdk::{Error, Op, Result};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+/// Rows written at a time.
+const CHUNK: usize = 8192;
+
+/// Where the rows of a baseline file come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    /// The recipe of their hashes.
+    pub(crate) recipe: i64,
+    /// The number of the plan that is their evidence.
+    pub(crate) seq: i64,
+}
+
+/// Puts the state in order before a run: loads that a crash cut off become doubts, acked rows that
+/// are not in files yet are written, left-overs are removed. Gives how many keys are newly in doubt.
+///
+/// # Errors
+/// Those of the state and the disk.
+pub(crate) fn recover(state: &State, now: DateTime<Utc>) -> Result<u64> {
+    let mut lost = 0;
+    for load in state.open_loads()? {
+        let rows = rows_of_load(state, &load)?;
+        lost += rows.len() as u64;
+        state.lose_load(&load.id, &load.plan, &rows, now)?;
+    }
+    for (scope, ..) in state.scopes()? {
+        flush(state, scope)?;
+    }
+    state.close_crashed_runs(now)?;
+    crate::table::remove_orphans(state)?;
+    Ok(lost)
+}
+
+/// Writes the acked rows of settled loads of a scope into its baseline.
+///
+/// # Errors
+/// Those of the state and the disk. Nothing is lost then: the loads stay to be flushed.
+pub(crate) fn flush(state: &State, scope: ScopeId) -> Result<()> {
+    let mut by_plan: BTreeMap<i64, (PlanRecord, Vec<LoadRecord>)> = BTreeMap::new();
+    for load in state.unflushed_loads(scope)? {
+        let plan = state.plan(&load.plan)?.ok_or_else(|| Error::internal(format!("load {} has no plan", load.id)))?;
+        by_plan.entry(plan.seq).or_insert_with(|| (plan, Vec::new())).1.push(load);
+    }
+    for (plan, loads) in by_plan.into_values() {
+        flush_plan(state, scope, &plan, &loads)?;
+    }
+    Ok(())
+}
+
+fn flush_plan(state: &State, scope: ScopeId, plan: &PlanRecord, loads: &[LoadRecord]) -> Result<()> {
+    let (sink, file) = plan_file(state, plan, scope)?;
+    let mut acked = BTreeSet::new();
+    for load in loads {
+        let mut others = HashSet::new();
+        for outcome in state.outcomes(&load.id)? {
+            if outcome.scope == scope && outcome.outcome != "acked" {
+                others.insert(outcome.row);
+            }
+        }
+        for part in &load.parts {
+            acked.extend(file.part(part)?.into_iter().map(|(at, _)| at).filter(|at| !others.contains(at)));
+        }
+    }
+    let names: Vec<String> = loads.iter().map(|load| load.id.clone()).collect();
+    let acked: Vec<u64> = acked.into_iter().collect();
+    let origin = Origin { recipe: sink.recipe, seq: plan.seq };
+    write_rows(state, scope, origin, &file, &acked, &names)
+}
+
+/// Takes the rows of a plan that a person said are there (`Why::Adopt`) into the baseline.
+///
+/// # Errors
+/// Those of the state and the disk.
+pub(crate) fn adopt_rows(state: &State, scope: ScopeId, plan: &PlanRecord) -> Result<u64> {
+    let Some(sink) = plan.sinks.iter().find(|sink| sink.scope == scope) else { return Ok(0) };
+    let Some(name) = &sink.file else { return Ok(0) };
+    let file = PlanFile::open(state, name)?;
+    let mut adopted = Vec::new();
+    let mut at = 0_u64;
+    for rows in file.scan()? {
+        for row in rows? {
+            if row.why == Why::Adopt {
+                adopted.push(at);
+            }
+            at += 1;
+        }
+    }
+    let origin = Origin { recipe: sink.recipe, seq: plan.seq };
+    write_rows(state, scope, origin, &file, &adopted, &[])?;
+    Ok(adopted.len() as u64)
+}
+
+/// Replaces a baseline by the rows of a plan file that nobody but the caller knows; the file is removed.
+///
+/// # Errors
+/// Those of the state and the disk.
+pub(crate) fn replace(state: &State, scope: ScopeId, recipe: i64, file: Option<&str>) -> Result<()> {
+    let old: Vec<i64> = state.segments(scope)?.iter().map(|segment| segment.id).collect();
+    let Some(name) = file else { return state.replace_segments(scope, &old, None) };
+    let plan = PlanFile::open(state, name)?;
+    let segment = format!("baseline/{}-{}.parquet", scope.0, ulid::Ulid::generate());
+    let schema = baseline_schema(&plan.value_schema()?);
+    let mut writer = FileWriter::create(state.folder(), &segment, Arc::clone(&schema), state.durability())?;
+    for rows in plan.scan_values()? {
+        writer.write(&baseline_batch(&rows?, Origin { recipe, seq: 0 }, &schema)?)?;
+    }
+    let rows = writer.finish()?;
+    state.swap_segments(scope, &old, &segment, rows)?;
+    std::fs::remove_file(state.folder().join(name))?;
+    Ok(())
+}
+
+fn write_rows(
+    state: &State,
+    scope: ScopeId,
+    origin: Origin,
+    file: &PlanFile,
+    rows: &[u64],
+    loads: &[String],
+) -> Result<()> {
+    if rows.is_empty() {
+        return if loads.is_empty() { Ok(()) } else { state.mark_flushed(scope, loads) };
+    }
+    let name = format!("baseline/{}-{}.parquet", scope.0, ulid::Ulid::generate());
+    let schema = baseline_schema(&file.value_schema()?);
+    let mut writer = FileWriter::create(state.folder(), &name, Arc::clone(&schema), state.durability())?;
+    for chunk in rows.chunks(CHUNK) {
+        writer.write(&baseline_batch(&file.rows(chunk)?, origin, &schema)?)?;
+    }
+    let count = writer.finish()?;
+    state.add_segment(scope, &name, count, loads)?;
+    state.compact(scope)
+}
+
+/// The columns of a baseline file for rows with the columns `values`.
+pub(crate) fn baseline_schema(values: &SchemaRef) -> SchemaRef {
+    let mut fields = baseline_fields();
+    fields.extend(values.fields().iter().map(|field| field.as_ref().clone()));
+    Arc::new(Schema::new(fields))
+}
+
+fn baseline_batch(rows: &PlanRows, origin: Origin, schema: &SchemaRef) -> Result<RecordBatch> {
+    let plan_rows = &rows.rows;
+    let keys: Vec<_> = plan_rows.iter().map(|row| row.key).collect();
+    let hashes: Vec<_> = plan_rows.iter().map(|row| row.row).collect();
+    let created = plan_rows.iter().map(|row| if row.created < 0 { origin.seq } else { row.created });
+    let mut columns: Vec<(&str, ArrayRef)> = vec![
+        (KEY, hash_array(&keys)),
+        (ROW, hash_array(&hashes)),
+        (RECIPE, Arc::new(Int64Array::from(vec![origin.recipe; plan_rows.len()]))),
+        (GONE, Arc::new(plan_rows.iter().map(|row| Some(row.op == Op::Delete)).collect::<BooleanArray>())),
+        (CREATED, Arc::new(created.collect::<Int64Array>())),
+        (ACKED, Arc::new(Int64Array::from(vec![origin.seq; plan_rows.len()]))),
+    ];
+    let mut arrays: Vec<ArrayRef> = columns.drain(..).map(|(_, array)| array).collect();
+    arrays.extend(rows.new.columns().iter().map(Arc::clone));
+    Ok(RecordBatch::try_new(Arc::clone(schema), arrays)?)
+}
+
+fn rows_of_load(state: &State, load: &LoadRecord) -> Result<Vec<(ScopeId, u64, crate::hash::Hash)>> {
+    let plan = state.plan(&load.plan)?.ok_or_else(|| Error::internal(format!("load {} has no plan", load.id)))?;
+    debug_assert_eq!(load.state, LoadState::InDoubt);
+    let mut rows = Vec::new();
+    for part in &load.parts {
+        let (_, file) = plan_file(state, &plan, part.scope)?;
+        rows.extend(file.part(part)?.into_iter().map(|(at, row)| (part.scope, at, row.key)));
+    }
+    Ok(rows)
+}
+
+fn plan_file<'a>(state: &State, plan: &'a PlanRecord, scope: ScopeId) -> Result<(&'a PlanSinkRecord, PlanFile)> {
+    let sink = plan
+        .sinks
+        .iter()
+        .find(|sink| sink.scope == scope)
+        .ok_or_else(|| Error::internal(format!("plan {} has nothing for scope {}", plan.id, scope.0)))?;
+    let name = sink.file.as_ref().ok_or_else(|| Error::internal(format!("plan {} has no file", plan.id)))?;
+    Ok((sink, PlanFile::open(state, name)?))
+}

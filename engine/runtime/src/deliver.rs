@@ -1,0 +1,398 @@
+//! Sending what is due: portions, outcomes, and what the state learns from them.
+//!
+//! Before a portion leaves, its keys are committed as in doubt; the answer settles them. A portion
+//! refused as a whole is halved until the guilty row stands alone, so that one bad row holds back
+//! no others.
+
+use crate::plan_file::{PlanFile, PlanRow, Why};
+use crate::progress::{Event, Progress};
+use crate::report::SinkReport;
+use crate::state::{LoadPart, SettledRow, State};
+use crate::target::Target;
+use arrow::record_batch::RecordBatch;
+use chrono::{DateTime, Utc};
+use obmen_sdk::{Changes, Error, Load, LoadId, Op, Outcome, RejectClass, Result, RowId, Sink, Stop};
+use std::collections::{BTreeMap, HashSet};
+
+/// Extra loads a run may spend on finding the guilty rows of refused portions.
+const HALVINGS: u32 = 64;
+/// Portions in a row without any answer after which the sink counts as unavailable.
+const SILENT_PORTIONS: u32 = 3;
+/// Bits of a row id that say which row of its target; the others say which target.
+const ROW_BITS: u32 = 40;
+
+/// The due rows of a bundle of targets of one connection.
+pub(crate) struct Delivery<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) plan: &'a str,
+    pub(crate) sink: &'a dyn Sink,
+    /// The targets, in the order the sink was opened with.
+    pub(crate) targets: Vec<DueTarget<'a>>,
+    pub(crate) stop: &'a Stop,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) clock: &'a (dyn Fn() -> DateTime<Utc> + Sync),
+}
+
+/// A target and its part of the plan.
+pub(crate) struct DueTarget<'a> {
+    pub(crate) target: &'a Target,
+    /// Its file; `None` if nothing changes.
+    pub(crate) file: Option<PlanFile>,
+    pub(crate) report: SinkReport,
+    /// Index among this delivery's targets of the parents that rows may wait for.
+    pub(crate) parents: Vec<Option<usize>>,
+    /// Rows acked in this run, for targets that others wait for.
+    pub(crate) acked_keys: HashSet<crate::hash::Hash>,
+}
+
+/// How a delivery ended.
+pub(crate) enum Ended {
+    /// Everything that was due was attempted.
+    Complete,
+    /// A person stopped it.
+    Stopped,
+    /// The sink did not answer.
+    Unavailable(Error),
+}
+
+/// Due rows of one target that go together.
+#[derive(Clone, Debug)]
+struct Part {
+    target: usize,
+    rows: Vec<(u64, PlanRow)>,
+}
+
+type Portion = Vec<Part>;
+
+impl Delivery<'_> {
+    /// Sends everything that is due, portion by portion.
+    ///
+    /// # Errors
+    /// Those of the state; then the rows under way stay in doubt.
+    pub(crate) async fn run(&mut self) -> Result<Ended> {
+        let abilities = self.sink.abilities();
+        let mut portions = self.portions(&abilities.order, abilities.portion_rows.max(1))?;
+        portions.reverse();
+        let (mut halvings, mut silent) = (0, 0);
+        while let Some(portion) = portions.pop() {
+            if self.stop.is_set() {
+                return Ok(Ended::Stopped);
+            }
+            let portion = self.without_orphans(portion);
+            if portion.is_empty() {
+                continue;
+            }
+            let rows: usize = portion.iter().map(|part| part.rows.len()).sum();
+            let may_halve = rows > 1 && halvings < HALVINGS;
+            match self.load(&portion, may_halve).await? {
+                Answer::Settled => silent = 0,
+                Answer::NotSent(error) => return Ok(Ended::Unavailable(error)),
+                Answer::Refused => {
+                    halvings += 1;
+                    let (first, second) = halve(portion);
+                    portions.push(second);
+                    portions.push(first);
+                }
+                Answer::Silence(error) => {
+                    silent += 1;
+                    if silent >= SILENT_PORTIONS {
+                        return Ok(Ended::Unavailable(error));
+                    }
+                }
+            }
+        }
+        Ok(if self.stop.is_set() { Ended::Stopped } else { Ended::Complete })
+    }
+
+    /// The due rows, in the sink's order of targets, at most `size` together. A target whose rows wait
+    /// for rows of another one starts a portion of its own, so that the parents are settled before.
+    fn portions(&self, order: &[usize], size: usize) -> Result<Vec<Portion>> {
+        let mut portions: Vec<Portion> = Vec::new();
+        let mut room = 0;
+        for &index in order {
+            let Some(due) = self.targets.get(index) else { continue };
+            let Some(file) = &due.file else { continue };
+            if due.parents.iter().any(Option::is_some) {
+                room = 0;
+            }
+            let mut at = 0_u64;
+            for rows in file.scan()? {
+                for row in rows? {
+                    at += 1;
+                    if row.why != Why::Due {
+                        continue;
+                    }
+                    if room == 0 {
+                        portions.push(Vec::new());
+                        room = size;
+                    }
+                    // a list that is written whole is not torn apart
+                    if !due.target.whole {
+                        room -= 1;
+                    }
+                    let Some(portion) = portions.last_mut() else { continue };
+                    match portion.last_mut() {
+                        Some(part) if part.target == index => part.rows.push((at - 1, row)),
+                        _ => portion.push(Part { target: index, rows: vec![(at - 1, row)] }),
+                    }
+                }
+            }
+        }
+        Ok(portions)
+    }
+
+    /// Leaves out rows whose parent was to be created in this run and was not acked: they wait.
+    fn without_orphans(&mut self, portion: Portion) -> Portion {
+        let mut kept = Vec::with_capacity(portion.len());
+        for mut part in portion {
+            let waiting = self.waiting_rows(&part).unwrap_or_default();
+            if !waiting.is_empty() {
+                let report = &mut self.targets[part.target].report;
+                let waits = waiting.len() as u64;
+                report.due -= waits;
+                report.held += waits;
+                *report.held_by.entry(Why::Waits.name().to_owned()).or_default() += waits;
+                for (at, row) in &part.rows {
+                    if waiting.contains(at) {
+                        uncount(report, row.op);
+                    }
+                }
+                part.rows.retain(|(at, _)| !waiting.contains(at));
+            }
+            if !part.rows.is_empty() {
+                kept.push(part);
+            }
+        }
+        kept
+    }
+
+    fn waiting_rows(&self, part: &Part) -> Result<HashSet<u64>> {
+        let due = &self.targets[part.target];
+        let mut waiting = HashSet::new();
+        let (Some(file), true) = (&due.file, due.parents.iter().any(Option::is_some)) else { return Ok(waiting) };
+        let numbers: Vec<u64> = part.rows.iter().map(|(at, _)| *at).collect();
+        let values = file.rows(&numbers)?.new;
+        for (link, parent) in due.target.after.iter().zip(&due.parents) {
+            let Some(parent) = parent.and_then(|index| self.targets.get(index)) else { continue };
+            let created = created_in(parent)?;
+            for (hash, (at, row)) in crate::hash::hash_keys(&values, &link.by)?.into_iter().zip(&part.rows) {
+                if row.op != Op::Delete && created.contains(&hash) && !parent.acked_keys.contains(&hash) {
+                    waiting.insert(*at);
+                }
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// Sends one portion and records what became of it.
+    async fn load(&mut self, portion: &Portion, may_halve: bool) -> Result<Answer> {
+        let load = LoadId(ulid::Ulid::generate().to_string());
+        let parts: Vec<LoadPart> = portion.iter().map(|part| self.load_part(part)).collect();
+        self.state.begin_load(&load.0, self.plan, &parts, (self.clock)())?;
+        for part in portion {
+            self.targets[part.target].report.requests += 1;
+        }
+        let running = match self.sink.begin(&load).await {
+            Ok(running) => running,
+            Err(error) => {
+                self.state.load_not_sent(&load.0, (self.clock)())?;
+                return Ok(Answer::NotSent(error));
+            }
+        };
+        let (outcomes, failure) = self.send(running, portion).await?;
+        let settled = self.settled(portion, outcomes, failure.as_ref());
+        let refused = may_halve && refused_whole(&settled);
+        if refused {
+            self.state.settle_halved(&load.0, self.plan, &settled, (self.clock)())?;
+            return Ok(Answer::Refused);
+        }
+        self.state.settle_load(&load.0, self.plan, &settled, (self.clock)())?;
+        self.report(portion, &settled);
+        let answered = settled.iter().any(|row| !matches!(row.outcome, Outcome::Unknown { .. }));
+        Ok(match failure {
+            Some(error) if !answered => Answer::Silence(error),
+            None if !answered => Answer::Silence(Error::new(obmen_sdk::ErrorKind::Timeout, "the answer was lost")),
+            _ => Answer::Settled,
+        })
+    }
+
+    fn load_part(&self, part: &Part) -> LoadPart {
+        LoadPart {
+            scope: self.targets[part.target].target.scope,
+            first: part.rows.first().map_or(0, |(at, _)| *at),
+            last: part.rows.last().map_or(0, |(at, _)| *at),
+            rows: part.rows.len() as u64,
+        }
+    }
+
+    /// Hands all parts over and collects outcomes; an error ends the load but keeps what was settled before.
+    async fn send(
+        &self,
+        mut running: Box<dyn Load>,
+        portion: &Portion,
+    ) -> Result<(BTreeMap<RowId, Outcome>, Option<Error>)> {
+        let mut outcomes = BTreeMap::new();
+        for part in portion {
+            let changes = self.changes(part)?;
+            match running.send(&changes).await {
+                Ok(settled) => outcomes.extend(settled),
+                Err(error) => return Ok((outcomes, Some(error))),
+            }
+        }
+        match running.finish().await {
+            Ok(settled) => {
+                outcomes.extend(settled);
+                Ok((outcomes, None))
+            }
+            Err(error) => Ok((outcomes, Some(error))),
+        }
+    }
+
+    fn changes(&self, part: &Part) -> Result<Changes> {
+        let due = &self.targets[part.target];
+        let file = due.file.as_ref().ok_or_else(|| Error::internal("changes without a file"))?;
+        let numbers: Vec<u64> = part.rows.iter().map(|(at, _)| *at).collect();
+        let rows = file.rows(&numbers)?;
+        let unchanged = if due.target.whole { Some(unchanged(due, file, part)?) } else { None };
+        Ok(Changes {
+            target: part.target,
+            ids: numbers.iter().map(|at| row_id(part.target, *at)).collect(),
+            ops: rows.rows.iter().map(|row| row.op).collect(),
+            rows: rows.new,
+            old: rows.old,
+            unchanged,
+        })
+    }
+
+    /// Every row of the portion with its outcome; rows without one are unknown.
+    fn settled(&self, portion: &Portion, mut outcomes: BTreeMap<RowId, Outcome>, failure: Option<&Error>) -> Vec<SettledRow> {
+        let mut settled = Vec::new();
+        for part in portion {
+            let scope = self.targets[part.target].target.scope;
+            for (at, row) in &part.rows {
+                let outcome = outcomes.remove(&row_id(part.target, *at)).unwrap_or_else(|| {
+                    let reason = failure.map_or_else(|| "the sink said nothing about this row".to_owned(), ToString::to_string);
+                    Outcome::Unknown { reason }
+                });
+                settled.push(SettledRow { scope, row: *at, key: row.key, hash: row.row, outcome });
+            }
+        }
+        settled
+    }
+
+    fn report(&mut self, portion: &Portion, settled: &[SettledRow]) {
+        let mut next = settled.iter();
+        for part in portion {
+            let due = &mut self.targets[part.target];
+            due.report.loads += 1;
+            for row in next.by_ref().take(part.rows.len()) {
+                due.report.sent += 1;
+                match &row.outcome {
+                    Outcome::Acked { .. } => {
+                        due.report.acked += 1;
+                        due.acked_keys.insert(row.key);
+                    }
+                    Outcome::Accepted { .. } => due.report.accepted += 1,
+                    Outcome::Rejected { .. } => due.report.rejected += 1,
+                    Outcome::Unknown { .. } => due.report.unknown += 1,
+                }
+            }
+            let (done, of) = (due.report.sent, due.report.due);
+            self.progress.event(Event::Sending { sink: due.target.name.clone(), done, of });
+        }
+    }
+}
+
+/// What became of a portion.
+enum Answer {
+    /// Every row has an outcome.
+    Settled,
+    /// All rows were refused together: the guilty one is to be found.
+    Refused,
+    /// Nothing left this machine.
+    NotSent(Error),
+    /// Sent, and no word about any row.
+    Silence(Error),
+}
+
+/// Whether a portion was refused as one, by the fault of its data.
+fn refused_whole(settled: &[SettledRow]) -> bool {
+    let mut data = false;
+    settled.iter().all(|row| match &row.outcome {
+        Outcome::Rejected { class, .. } => {
+            data |= *class == RejectClass::Data;
+            true
+        }
+        _ => false,
+    }) && data
+}
+
+/// Two halves of a portion, parents before children.
+fn halve(portion: Portion) -> (Portion, Portion) {
+    let rows: usize = portion.iter().map(|part| part.rows.len()).sum();
+    let mut left = rows / 2;
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for mut part in portion {
+        let rest = part.rows.split_off(left.min(part.rows.len()));
+        left -= part.rows.len();
+        if !part.rows.is_empty() {
+            first.push(Part { target: part.target, rows: part.rows });
+        }
+        if !rest.is_empty() {
+            second.push(Part { target: part.target, rows: rest });
+        }
+    }
+    (first, second)
+}
+
+/// What the other side has, or is about to have, of the rows of a whole target that this load does not change.
+fn unchanged(due: &DueTarget<'_>, file: &PlanFile, part: &Part) -> Result<RecordBatch> {
+    let changing: HashSet<u64> = part.rows.iter().map(|(at, _)| *at).collect();
+    let (mut current, mut before) = (Vec::new(), Vec::new());
+    let mut at = 0_u64;
+    for rows in file.scan()? {
+        for row in rows? {
+            let settled = row.why == Why::Same || (due.acked_keys.contains(&row.key) && row.op != Op::Delete);
+            if !changing.contains(&at) {
+                if settled {
+                    current.push(at);
+                } else if row.created >= 0 && !due.acked_keys.contains(&row.key) {
+                    before.push(at);
+                }
+            }
+            at += 1;
+        }
+    }
+    let schema = file.value_schema()?;
+    let mut batches = Vec::new();
+    if !current.is_empty() {
+        batches.push(file.rows(&current)?.new);
+    }
+    if !before.is_empty() {
+        batches.push(file.rows(&before)?.old);
+    }
+    Ok(arrow::compute::concat_batches(&schema, &batches)?)
+}
+
+/// Keys that this plan creates at the other side.
+fn created_in(parent: &DueTarget<'_>) -> Result<HashSet<crate::hash::Hash>> {
+    let mut created = HashSet::new();
+    if let Some(file) = &parent.file {
+        for rows in file.scan()? {
+            created.extend(rows?.iter().filter(|row| row.op == Op::Create && row.why == Why::Due).map(|row| row.key));
+        }
+    }
+    Ok(created)
+}
+
+fn uncount(report: &mut SinkReport, op: Op) {
+    match op {
+        Op::Create => report.creates -= 1,
+        Op::Update => report.updates -= 1,
+        Op::Delete => report.deletes -= 1,
+    }
+}
+
+fn row_id(target: usize, row: u64) -> RowId {
+    RowId(((target as u64) << ROW_BITS) | row)
+}

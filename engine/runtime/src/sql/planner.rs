@@ -1,0 +1,160 @@
+//! From a syntax tree to a plan: names are looked up among the relations of the run, as they are written.
+
+use super::exact::make_exact;
+use super::source::{Step, Table};
+use super::types::Types;
+use super::{Relation, Sql};
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult};
+use datafusion::common::{Result, TableReference, plan_err};
+use datafusion::datasource::cte_worktable::CteWorkTable;
+use datafusion::datasource::{provider_as_source, source_as_provider};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::planner::{ExprPlanner, TypePlanner};
+use datafusion::logical_expr::{
+    AggregateUDF, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
+};
+use datafusion::optimizer::Analyzer;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::sql::planner::{ContextProvider, ParserOptions, SqlToRel};
+use datafusion::sql::sqlparser::ast::{Query, Statement};
+use std::sync::Arc;
+
+/// Plans queries over the relations of a run; one of them may be replaced by other rows.
+pub(super) struct Planner<'a> {
+    sql: &'a Sql,
+    instead: Option<(&'a str, Arc<Table>)>,
+}
+
+impl<'a> Planner<'a> {
+    /// Plans over the relations as they are.
+    pub(super) fn new(sql: &'a Sql) -> Self {
+        Self { sql, instead: None }
+    }
+
+    /// Plans over `rows` where the query says `relation`.
+    pub(super) fn with(sql: &'a Sql, relation: &'a str, rows: Arc<Table>) -> Self {
+        Self { sql, instead: Some((relation, rows)) }
+    }
+
+    /// What a query means, before types are settled.
+    pub(super) fn plan(&self, query: &Query) -> Result<LogicalPlan> {
+        let options = ParserOptions::from(&self.options().sql_parser);
+        SqlToRel::new_with_options(self, options).sql_statement_to_plan(Statement::Query(Box::new(query.clone())))
+    }
+
+    /// Settles the types of a plan and guards what can fail; `relation` is named in messages.
+    pub(super) fn analyze(&self, plan: LogicalPlan, relation: &Arc<str>) -> Result<LogicalPlan> {
+        let plan = Analyzer::new().execute_and_check(plan, self.options(), |_, _| {})?;
+        make_exact(plan, relation)
+    }
+
+    /// The rows of a relation, to build on.
+    pub(super) fn scan(&self, relation: &str) -> Result<LogicalPlanBuilder> {
+        let name = TableReference::bare(relation);
+        LogicalPlanBuilder::scan(name.clone(), self.get_table_source(name)?, None)
+    }
+
+    /// How an analyzed plan is computed, its steps put in.
+    pub(super) async fn physical(&self, plan: LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+        self.sql.state.create_physical_plan(&self.sql.with_steps(plan)?).await
+    }
+
+    /// The session.
+    pub(super) fn state(&self) -> &SessionState {
+        &self.sql.state
+    }
+
+    fn provider(&self, name: &str) -> Option<Arc<dyn TableProvider>> {
+        if let Some((relation, rows)) = &self.instead
+            && *relation == name
+        {
+            return Some(Arc::clone(rows) as _);
+        }
+        match self.sql.relations.get(name)? {
+            Relation::Rows(table) => Some(Arc::clone(table) as _),
+            Relation::Step { view, .. } => Some(Arc::clone(view) as _),
+            Relation::Broken => None,
+        }
+    }
+}
+
+impl Sql {
+    /// The plan with the plans of steps in place of scans of them.
+    fn with_steps(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(|node| {
+            let LogicalPlan::TableScan(scan) = &node else { return Ok(Transformed::no(node)) };
+            let provider = source_as_provider(&scan.source)?;
+            let Some(step) = provider.downcast_ref::<Step>() else { return Ok(Transformed::no(node)) };
+            let Some(Relation::Step { plan, .. }) = self.relations.get(step.name()) else {
+                return plan_err!("the step `{}` is gone", step.name());
+            };
+            let inner = self.with_steps(plan.as_ref().clone())?;
+            Ok(Transformed::yes(LogicalPlanBuilder::from(inner).alias(scan.table_name.clone())?.build()?))
+        })
+        .data()
+    }
+}
+
+impl ContextProvider for Planner<'_> {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        match self.provider(name.table()) {
+            Some(provider) => Ok(provider_as_source(provider)),
+            None => plan_err!("there is no relation `{}`", name.table()),
+        }
+    }
+
+    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>> {
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.sql.functions.planners()
+    }
+
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        Some(Arc::new(Types))
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.sql.functions.scalar(name).cloned()
+    }
+
+    fn get_higher_order_meta(&self, _: &str) -> Option<Arc<HigherOrderUDF>> {
+        None
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.sql.functions.aggregate(name).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.sql.functions.window(name).cloned()
+    }
+
+    fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.sql.state.config_options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        self.sql.functions.names().map(str::to_owned).collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

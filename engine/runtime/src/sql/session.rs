@@ -1,0 +1,47 @@
+//! DataFusion as one run uses it: settings, memory, disk.
+
+use super::Options;
+use datafusion::common::Result;
+use datafusion::execution::SessionState;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::prelude::SessionConfig;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+/// Largest holders of memory named when it runs out.
+const HOLDERS: NonZeroUsize = match NonZeroUsize::new(3) {
+    Some(three) => three,
+    None => NonZeroUsize::MIN,
+};
+
+/// A session without tables, functions and analyzer: we look names up and settle types ourselves.
+pub(super) fn open(options: &Options) -> Result<SessionState> {
+    let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory), HOLDERS);
+    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![options.spill.clone()]));
+    let environment =
+        RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_disk_manager_builder(disk).build_arc()?;
+    Ok(SessionStateBuilder::new()
+        .with_config(config(options))
+        .with_runtime_env(environment)
+        .with_analyzer_rules(Vec::new())
+        .build())
+}
+
+fn config(options: &Options) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(false)
+        .with_target_partitions(options.threads.max(1))
+        .with_batch_size(options.batch_rows.max(1));
+    let all = config.options_mut();
+    all.sql_parser.enable_ident_normalization = false;
+    all.sql_parser.parse_float_as_decimal = true;
+    all.sql_parser.collect_spans = true;
+    all.sql_parser.map_string_types_to_utf8view = false;
+    // A failing rule is a mistake to be reported, not a rule to be left out.
+    all.optimizer.skip_failed_rules = false;
+    config
+}
