@@ -37,17 +37,18 @@ impl Packages {
             Some(wanted) => pattern(wanted)?,
             None => pattern("*.xml")?,
         };
-        let fits = |name: &String| match &self.pattern {
-            Some(_) => !name.contains('/') && wanted.matches(name),
-            None => {
-                let name = last(name).to_lowercase();
-                wanted.matches(&name) && BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+        let fits = |name: &String| {
+            if self.pattern.is_some() {
+                return !name.contains('/') && wanted.matches(name);
             }
+            let name = last(name).to_lowercase();
+            wanted.matches(&name) && BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
         };
         let files: Vec<FoundFile> =
             all.into_iter().filter(fits).map(|name| FoundFile { name, kind: Kind::Commerceml }).collect();
         if files.is_empty() {
-            let looked = self.pattern.clone().unwrap_or_else(|| "import*.xml, offers*.xml, prices*.xml, rests*.xml".to_owned());
+            let looked =
+                self.pattern.clone().unwrap_or_else(|| "import*.xml, offers*.xml, prices*.xml, rests*.xml".to_owned());
             let message = format!("there is no CommerceML package in the folder: no file is called {looked}");
             return Err(Error::new(ErrorKind::NotFound, message).with("file", self.folder.identity()));
         }

@@ -46,6 +46,16 @@ impl Folder {
         name.split('/').fold(self.root.clone(), |path, part| path.join(part))
     }
 
+    /// The folder a person names for one run: as [`new`](Self::new), or relative to where they are if
+    /// there is no such folder beside the project file.
+    pub(crate) fn named(project: &Path, path: &str) -> Self {
+        let here = Path::new(path);
+        match std::path::absolute(here) {
+            Ok(absolute) if !project.join(here).exists() && absolute.exists() => Self::new(&absolute, "."),
+            _ => Self::new(project, path),
+        }
+    }
+
     /// What state belongs to: the absolute path.
     pub(crate) fn identity(&self) -> String {
         self.root.display().to_string()
@@ -83,7 +93,7 @@ impl Folder {
     /// The files of an entity: one, or for a pattern all that match, by name. May be none for a pattern.
     ///
     /// # Errors
-    /// `NotFound`, with what is there; `Conflict` when the entity could be several files.
+    /// `NotFound`, with what is there; `InvalidData` when the entity could be several files.
     pub(crate) fn find(&self, entity: &str, format: &Format) -> Result<Vec<FoundFile>> {
         check_entity(entity).map_err(Error::invalid_data)?;
         let (prefix, wanted) = entity.rsplit_once('/').map_or(("", entity), |(prefix, name)| (prefix, name));
@@ -101,7 +111,9 @@ impl Folder {
         }
         let fits = |name: &&String| {
             let kind = Kind::of_name(name);
-            same(without_extension(last(name)), wanted) && kind.is_some() && format.format.is_none_or(|wanted| kind == Some(wanted))
+            same(without_extension(last(name)), wanted)
+                && kind.is_some()
+                && format.format.is_none_or(|wanted| kind == Some(wanted))
         };
         let candidates: Vec<&String> = files.iter().filter(fits).collect();
         match candidates.as_slice() {
@@ -109,8 +121,9 @@ impl Folder {
             [] => Err(self.not_found(entity, wanted, &files)),
             several => {
                 let names: Vec<String> = several.iter().map(|name| format!("`{name}`")).collect();
-                let message = format!("`{entity}` could be {}; write the entity with its extension", names.join(" or "));
-                Err(Error::new(ErrorKind::Conflict, message).with("entity", entity))
+                let message =
+                    format!("`{entity}` could be {}; write the entity with its extension", names.join(" or "));
+                Err(Error::invalid_data(message).with("entity", entity))
             }
         }
     }
@@ -134,10 +147,10 @@ impl Folder {
     /// Files and folders directly in a folder below this one, by name.
     fn list(&self, prefix: &str) -> Result<Vec<(String, bool)>> {
         let path = if prefix.is_empty() { self.root.clone() } else { self.path(prefix) };
-        let entries = std::fs::read_dir(&path).map_err(|error| self.unreadable(&path, error))?;
+        let entries = std::fs::read_dir(&path).map_err(|error| unreadable(&path, error))?;
         let mut names = Vec::new();
         for entry in entries {
-            let entry = entry.map_err(|error| self.unreadable(&path, error))?;
+            let entry = entry.map_err(|error| unreadable(&path, error))?;
             let Ok(name) = entry.file_name().into_string() else { continue };
             if name.starts_with('.') {
                 continue;
@@ -148,18 +161,6 @@ impl Folder {
         }
         names.sort();
         Ok(names)
-    }
-
-    fn unreadable(&self, path: &Path, error: std::io::Error) -> Error {
-        if error.kind() == std::io::ErrorKind::NotFound {
-            let message = "the folder does not exist; create it or correct `path` of the connection";
-            return Error::new(ErrorKind::NotFound, message).with("file", path.display());
-        }
-        if path.is_file() {
-            let message = "`path` of the connection is a file, expected the folder it is in";
-            return Error::new(ErrorKind::NotFound, message).with("file", path.display());
-        }
-        crate::open::explain(error, "the folder cannot be listed").with("file", path.display())
     }
 }
 
@@ -172,7 +173,8 @@ pub(crate) fn check_entity(entity: &str) -> Result<(), String> {
         return Err(format!("`{entity}` has a backslash; write `/` between folders"));
     }
     let inside = Path::new(entity).components().all(|part| matches!(part, Component::Normal(_)));
-    let drive = entity.as_bytes().get(1) == Some(&b':') && entity.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
+    let drive =
+        entity.as_bytes().get(1) == Some(&b':') && entity.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
     if !inside || drive || entity.ends_with('/') || entity.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return Err(format!("`{entity}` leads out of the connection's folder, or is no file's name"));
     }
@@ -225,6 +227,18 @@ fn same(one: &str, other: &str) -> bool {
     one == other || nfc(one) == nfc(other)
 }
 
+fn unreadable(path: &Path, error: std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        let message = "the folder does not exist; create it or correct `path` of the connection";
+        return Error::new(ErrorKind::NotFound, message).with("file", path.display());
+    }
+    if path.is_file() {
+        let message = "`path` of the connection is a file, expected the folder it is in";
+        return Error::new(ErrorKind::NotFound, message).with("file", path.display());
+    }
+    crate::open::explain(error, "the folder cannot be listed").with("file", path.display())
+}
+
 /// The path with symbolic links resolved, as far as it exists.
 fn canonical(path: &Path) -> PathBuf {
     let mut missing = Vec::new();
@@ -234,7 +248,8 @@ fn canonical(path: &Path) -> PathBuf {
             return missing.iter().rev().fold(found, |path, part| path.join(part));
         }
         // `..` below a folder that is not there cannot be resolved.
-        let (Some(parent), Some(Component::Normal(name))) = (existing.parent(), existing.components().next_back()) else {
+        let (Some(parent), Some(Component::Normal(name))) = (existing.parent(), existing.components().next_back())
+        else {
             return path.to_owned();
         };
         missing.push(name.to_owned());
@@ -263,10 +278,21 @@ mod tests {
 
     #[test]
     fn an_entity_is_found_with_and_without_its_extension() {
-        let (_kept, folder) = folder(&["goods.csv", "цены [новые].CSV", "sub/x.y.jsonl", "InformationRegister_Цены/SliceLast.csv", "50% #1.csv", "notes.md"]);
+        let (_kept, folder) = folder(&[
+            "goods.csv",
+            "цены [новые].CSV",
+            "sub/x.y.jsonl",
+            "InformationRegister_Цены/SliceLast.csv",
+            "50% #1.csv",
+            "notes.md",
+        ]);
         for (entity, name) in [
-            ("goods", "goods.csv"), ("goods.csv", "goods.csv"), ("цены [новые]", "цены [новые].CSV"), ("sub/x.y", "sub/x.y.jsonl"),
-            ("InformationRegister_Цены/SliceLast", "InformationRegister_Цены/SliceLast.csv"), ("50% #1", "50% #1.csv"),
+            ("goods", "goods.csv"),
+            ("goods.csv", "goods.csv"),
+            ("цены [новые]", "цены [новые].CSV"),
+            ("sub/x.y", "sub/x.y.jsonl"),
+            ("InformationRegister_Цены/SliceLast", "InformationRegister_Цены/SliceLast.csv"),
+            ("50% #1", "50% #1.csv"),
         ] {
             assert_eq!(names(&folder, entity), [name], "{entity}");
         }
@@ -284,7 +310,7 @@ mod tests {
     fn several_candidates_are_named() {
         let (_kept, folder) = folder(&["goods.csv", "goods.jsonl"]);
         let error = folder.find("goods", &Format::default()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
         assert!(error.to_string().contains("`goods.csv` or `goods.jsonl`"), "{error}");
         let jsonl: Format = serde_json::from_str(r#"{"format":"jsonl"}"#).unwrap();
         assert_eq!(folder.find("goods", &jsonl).unwrap().len(), 1);

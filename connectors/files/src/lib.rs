@@ -16,10 +16,11 @@ use folder::Folder;
 use obmen_diagnostics::{Problems, code};
 use obmen_formats::{Kind, commerceml as packages};
 use obmen_sdk::{
-    Connection, Connector, Context, Error, ErrorKind, Result, Schemas, Sink, SinkCheck, SinkTarget, Source, SourceTarget,
+    Connection, Connector, Context, Error, ErrorKind, Result, Schemas, Sink, SinkCheck, SinkTarget, Source,
+    SourceTarget,
 };
 use obmen_spec::Node;
-use settings::{Manual, Settings, SinkManual};
+use settings::{Manual, Settings, SinkManual, SourceManual};
 use std::sync::Arc;
 
 /// The connector: files in a folder.
@@ -31,6 +32,10 @@ impl Connector for Files {
         "files"
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn about(&self) -> &'static str {
         "Reads files of a folder as relations (CSV, JSON, Parquet, CommerceML packages), takes files that arrive in an \
          inbox one by one, and writes changes as files (JSON lines, CSV, Parquet, CommerceML packages), one per load. A \
@@ -40,7 +45,7 @@ impl Connector for Files {
     fn schemas(&self) -> Schemas {
         Schemas {
             connection: Some(schemars::schema_for!(Manual)),
-            source: Some(schemars::schema_for!(obmen_formats::Format)),
+            source: Some(schemars::schema_for!(SourceManual)),
             sink: Some(schemars::schema_for!(SinkManual)),
         }
     }
@@ -51,6 +56,7 @@ impl Connector for Files {
 
     fn check_source(&self, settings: &Node, entity: &str, options: &Node, problems: &mut Problems) {
         let span = settings::place(options, settings);
+        let (_, options) = &settings::split_path(options);
         let format = settings::decode_format(options, problems);
         let connection = Settings::decode(settings, &mut Problems::new());
         let (Some(format), Some(connection)) = (format, connection) else { return };
@@ -58,14 +64,17 @@ impl Connector for Files {
         settings::check_format(&format, options, span, problems);
         if format.format == Some(Kind::Commerceml) {
             if packages::schema(entity).is_none() {
-                let problem = problems.error(code::UNKNOWN_ENTITY, span, format!("CommerceML has no relation `{entity}`"));
+                let problem =
+                    problems.error(code::UNKNOWN_ENTITY, span, format!("CommerceML has no relation `{entity}`"));
                 problem.help(match obmen_spec::name::suggest(entity, packages::relations().iter().copied()) {
                     Some(near) => format!("write `{near}`"),
                     None => format!("write one of {}", packages::relations().join(", ")),
                 });
             }
         } else if let Err(message) = folder::check_entity(entity) {
-            problems.error(code::UNKNOWN_ENTITY, span, message).help("write the file's name, with or without its extension");
+            problems
+                .error(code::UNKNOWN_ENTITY, span, message)
+                .help("write the file's name, with or without its extension");
         }
     }
 

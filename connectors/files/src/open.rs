@@ -4,22 +4,43 @@ use crate::folder::Folder;
 use object_store::local::LocalFileSystem;
 use object_store::{GetResultPayload, ObjectStoreExt as _, path::Path as StorePath};
 use obmen_sdk::{Error, ErrorKind, Result};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
-use std::time::SystemTime;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 /// What a file looked like. Two equal ones: nobody wrote to it in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Version {
-    pub(crate) length: u64,
-    pub(crate) modified: Option<SystemTime>,
+    length: u64,
+    modified: Option<SystemTime>,
 }
 
 impl Version {
     /// What an open file looks like now. A file replaced by another of its name stays what it was.
     pub(crate) fn of(file: &File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        Ok(Self { length: metadata.len(), modified: metadata.modified().ok() })
+        Ok(Self::from(&file.metadata()?))
+    }
+
+    /// What the file or folder at a path looks like now.
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        Ok(Self::from(&std::fs::metadata(path)?))
+    }
+
+    /// Whether nobody has written for so long. One from the future (another machine's clock) has not rested.
+    pub(crate) fn rested(self, wait: Duration) -> bool {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "whether somebody still writes is a question to the disk's clock, not the run's"
+        )]
+        let now = SystemTime::now();
+        wait.is_zero() || self.modified.and_then(|at| now.duration_since(at).ok()).is_some_and(|age| age >= wait)
+    }
+}
+
+impl From<&Metadata> for Version {
+    fn from(metadata: &Metadata) -> Self {
+        Self { length: metadata.len(), modified: metadata.modified().ok() }
     }
 }
 

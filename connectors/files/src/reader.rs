@@ -61,7 +61,8 @@ pub(crate) fn read(
 fn relation(entity: &str) -> Result<SchemaRef> {
     commerceml::schema(entity).ok_or_else(|| {
         let known = commerceml::relations().join(", ");
-        Error::new(ErrorKind::NotFound, format!("CommerceML has no relation `{entity}`; it has {known}")).with("entity", entity)
+        Error::new(ErrorKind::NotFound, format!("CommerceML has no relation `{entity}`; it has {known}"))
+            .with("entity", entity)
     })
 }
 

@@ -22,6 +22,17 @@ pub(crate) struct Manual {
     format: Format,
 }
 
+/// Settings of a source, as the manual shows them.
+#[derive(schemars::JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used: the parts are read apart, for exact places")]
+pub(crate) struct SourceManual {
+    /// The folder of this source, instead of the connection's; `"$dir"` with a var `dir` lets a run name it.
+    /// Relative to `obmen.yaml`, or to the current folder if there is no such folder beside it.
+    path: Option<String>,
+    #[schemars(flatten)]
+    format: Format,
+}
+
 /// Settings of a sink, as the manual shows them.
 #[derive(schemars::JsonSchema)]
 #[expect(dead_code, reason = "only its schema is used: the parts are read apart, for exact places")]
@@ -106,8 +117,11 @@ impl InboxSettings {
             Value::Map(map) if map.entries.is_empty() => Self::default(),
             _ => decode::decode(node, &mut problems).ok_or_else(|| as_error(&problems))?,
         };
-        if let Some(marker) = settings.marker.as_deref().filter(|marker| !marker.contains("{name}") && !marker.contains("{stem}")) {
-            let message = format!("the marker `{marker}` is the same for every file; write `{{name}}` or `{{stem}}` in it");
+        if let Some(marker) =
+            settings.marker.as_deref().filter(|marker| !marker.contains("{name}") && !marker.contains("{stem}"))
+        {
+            let message =
+                format!("the marker `{marker}` is the same for every file; write `{{name}}` or `{{stem}}` in it");
             return Err(Error::invalid_data(message));
         }
         Ok(settings)
@@ -120,6 +134,14 @@ pub(crate) fn decode_format(node: &Node, problems: &mut Problems) -> Option<Form
         Value::Null => Some(Format::default()),
         Value::Map(map) if map.entries.is_empty() => Some(Format::default()),
         _ => decode::decode(node, problems),
+    }
+}
+
+/// Splits the folder of a source's own from its other options.
+pub(crate) fn split_path(options: &Node) -> (Option<String>, Node) {
+    match decode::split(options, &["path"]) {
+        Some((own, rest)) => (own.get("path").and_then(Node::as_str).map(str::to_owned), rest),
+        None => (None, options.clone()),
     }
 }
 

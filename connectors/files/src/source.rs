@@ -4,7 +4,7 @@ use crate::commerceml::Packages;
 use crate::folder::{Folder, FoundFile};
 use crate::inbox::Inbox;
 use crate::open::{Version, explain, open as open_file};
-use crate::settings::{Settings, decode_format, as_error};
+use crate::settings::{Settings, as_error, decode_format, split_path};
 use crate::{blocking, reader, stopped};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
@@ -13,7 +13,8 @@ use futures::StreamExt as _;
 use obmen_diagnostics::Problems;
 use obmen_formats::{Format, Kind, Reading};
 use obmen_sdk::{
-    Batch, BatchStream, Context, Cursor, Error, ErrorKind, Result, Scan, Snapshot, Source, SourceAbilities, SourceTarget, Stop,
+    Batch, BatchStream, Context, Cursor, Error, ErrorKind, Result, Scan, Snapshot, Source, SourceAbilities,
+    SourceTarget, Stop,
 };
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -51,9 +52,16 @@ struct FileSource {
 ///
 /// # Errors
 /// `NotFound`, `SchemaMismatch`, those of the disk.
-pub(crate) async fn open(folder: &Folder, settings: &Settings, context: &Context, target: SourceTarget) -> Result<Arc<dyn Source>> {
+pub(crate) async fn open(
+    folder: &Folder,
+    settings: &Settings,
+    context: &Context,
+    target: SourceTarget,
+) -> Result<Arc<dyn Source>> {
     let mut problems = Problems::new();
-    let format = decode_format(&target.options, &mut problems).ok_or_else(|| as_error(&problems))?;
+    let (path, options) = split_path(&target.options);
+    let folder = &path.map_or_else(|| folder.clone(), |path| Folder::named(&context.project, &path));
+    let format = decode_format(&options, &mut problems).ok_or_else(|| as_error(&problems))?;
     let format = format.or(&settings.format);
     let packages = (format.format == Some(Kind::Commerceml)).then(|| Packages::new(folder));
     let folder = packages.as_ref().map_or_else(|| folder.clone(), |packages| packages.folder.clone());
@@ -104,7 +112,8 @@ impl Source for FileSource {
         let ended = futures::stream::once(async move {
             thread.await.err().map(|error| Err(Error::internal("the thread that reads files broke off").because(error)))
         });
-        let batches = futures::stream::unfold(receive, async |mut receive| receive.recv().await.map(|item| (item, receive)));
+        let batches =
+            futures::stream::unfold(receive, async |mut receive| receive.recv().await.map(|item| (item, receive)));
         Ok(batches.chain(ended.filter_map(futures::future::ready)).boxed())
     }
 
@@ -172,8 +181,12 @@ impl Files {
         expected: &Expected,
         emit: &mut dyn FnMut(Batch) -> Result<()>,
     ) -> Result<()> {
-        let reading =
-            Reading { file: &file.name, schema: &self.schema, columns: scan.columns.as_deref(), batch_rows: scan.batch_rows };
+        let reading = Reading {
+            file: &file.name,
+            schema: &self.schema,
+            columns: scan.columns.as_deref(),
+            batch_rows: scan.batch_rows,
+        };
         let failed = |error| explain(error, "the file cannot be read").with("file", &file.name);
         let mut again = true;
         loop {
@@ -235,6 +248,7 @@ fn unite(known: &mut Field, other: &Field, file: &FoundFile) -> Result<()> {
         *known = json.unwrap_or_else(|| known.clone());
         return Ok(());
     }
-    let message = format!("the column `{}` has another type than in the files before it; declare `columns`", other.name());
+    let message =
+        format!("the column `{}` has another type than in the files before it; declare `columns`", other.name());
     Err(Error::new(ErrorKind::SchemaMismatch, message).with("file", &file.name).with("column", other.name()))
 }

@@ -1,4 +1,5 @@
 //! The laws of sources and sinks, in every format.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod desk;
 
@@ -75,7 +76,13 @@ impl SourceBench for Bench {
             return rows.clone();
         }
         let null_if_empty = |column: &ArrayRef| match column.data_type() {
-            DataType::Utf8 => Arc::new(column.as_string::<i32>().iter().map(|text| text.filter(|text| !text.is_empty())).collect::<StringArray>()),
+            DataType::Utf8 => Arc::new(
+                column
+                    .as_string::<i32>()
+                    .iter()
+                    .map(|text| text.filter(|text| !text.is_empty()))
+                    .collect::<StringArray>(),
+            ),
             _ => Arc::clone(column),
         };
         RecordBatch::try_new(rows.schema(), rows.columns().iter().map(null_if_empty).collect()).unwrap()
@@ -85,7 +92,11 @@ impl SourceBench for Bench {
 #[tokio::test]
 async fn csv_obeys_the_laws_of_sources() {
     source_laws::obey_all(&Bench::new("csv", "{}")).await;
-    source_laws::obey_all(&Bench::new("csv", "{ delimiter: ';', decimal: ',', date: dd.mm.yyyy, encoding: utf-8-bom }")).await;
+    source_laws::obey_all(&Bench::new(
+        "csv",
+        "{ delimiter: ';', decimal: ',', date: dd.mm.yyyy, encoding: utf-8-bom }",
+    ))
+    .await;
 }
 
 #[tokio::test]
@@ -162,7 +173,8 @@ impl SinkBench for Bench {
 
 #[tokio::test]
 async fn files_of_changes_obey_the_laws_of_sinks() {
-    for settings in ["{ format: jsonl }", "{ format: csv }", "{ format: parquet }", "{ format: csv, preset: excel_ru }"] {
+    for settings in ["{ format: jsonl }", "{ format: csv }", "{ format: parquet }", "{ format: csv, preset: excel_ru }"]
+    {
         let bench = Bench::new("", settings);
         sink_laws::abilities_cover_the_targets(&bench).await;
         sink_laws::every_row_is_settled_once(&bench).await;

@@ -1,4 +1,5 @@
 //! Files that arrive.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod desk;
 
@@ -123,8 +124,16 @@ async fn a_file_that_cannot_be_read_is_put_away_with_a_reason() {
     assert_eq!(numbers, [7, 8]);
     source.confirm(&cursor.unwrap()).await.unwrap();
     let expected = [
-        "bad/broken.json", "bad/broken.json.error.txt", "bad/empty.csv", "bad/empty.csv.error.txt", "bad/other.csv",
-        "bad/other.csv.error.txt", "bad/x.parquet", "bad/x.parquet.error.txt", "done/fine.csv", "done/fine.jsonl",
+        "bad/broken.json",
+        "bad/broken.json.error.txt",
+        "bad/empty.csv",
+        "bad/empty.csv.error.txt",
+        "bad/other.csv",
+        "bad/other.csv.error.txt",
+        "bad/x.parquet",
+        "bad/x.parquet.error.txt",
+        "done/fine.csv",
+        "done/fine.jsonl",
     ];
     assert_eq!(desk.names(), expected);
     assert!(desk.text("bad/other.csv.error.txt").contains("the declared column `a` is not in the file"));

@@ -1,4 +1,5 @@
 //! Changes as files.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod desk;
 
@@ -12,7 +13,9 @@ use desk::{Desk, node, sink};
 use obmen_diagnostics::{FileId, Problems, Span};
 use obmen_files::Files;
 use obmen_sdk::types::arrow_field;
-use obmen_sdk::{Changes, Connector as _, ErrorKind, LoadId, Op, Outcome, RejectClass, RowId, Sink, SinkCheck, SinkTarget};
+use obmen_sdk::{
+    Changes, Connector as _, ErrorKind, LoadId, Op, Outcome, RejectClass, RowId, Sink, SinkCheck, SinkTarget,
+};
 use obmen_spec::ColumnType;
 use std::sync::Arc;
 
@@ -54,13 +57,24 @@ async fn deliver(sink: &dyn Sink, load: &str, changes: &Changes) -> Vec<Outcome>
 async fn a_line_is_one_change_exactly() {
     let parts: Fields = vec![field("price_type", "string"), field("price", "decimal(15,2)")].into();
     let prices = Decimal128Array::from(vec![13490, 1]).with_precision_and_scale(15, 2).unwrap();
-    let parts_of = StructArray::new(parts.clone(), vec![Arc::new(StringArray::from(vec!["Розничная", "Опт"])), Arc::new(prices)], None);
+    let parts_of = StructArray::new(
+        parts.clone(),
+        vec![Arc::new(StringArray::from(vec!["Розничная", "Опт"])), Arc::new(prices)],
+        None,
+    );
     let item = Arc::new(Field::new("item", DataType::Struct(parts), true));
     let list = ListArray::new(Arc::clone(&item), OffsetBuffer::from_lengths([2, 0]), Arc::new(parts_of), None);
     let rows = rows(vec![
         (field("id", "int"), Arc::new(Int32Array::from(vec![1, 2]))),
         (field("day", "date"), Arc::new(Date32Array::from(vec![Some(20_000), None]))),
-        (field("вес", "decimal(38,3)"), Arc::new(Decimal128Array::from(vec![12_345_678_901_234_567_890_123_i128, 0]).with_precision_and_scale(38, 3).unwrap())),
+        (
+            field("вес", "decimal(38,3)"),
+            Arc::new(
+                Decimal128Array::from(vec![12_345_678_901_234_567_890_123_i128, 0])
+                    .with_precision_and_scale(38, 3)
+                    .unwrap(),
+            ),
+        ),
         (field("more", "json"), Arc::new(StringArray::from(vec!["{\"a\": [1.50]}", "null"]))),
         (Field::new("prices", DataType::List(item), true), Arc::new(list)),
     ]);
@@ -85,7 +99,10 @@ async fn csv_has_the_operation_first() {
     let rows = simple(&["a;b", "ё"]);
     let sink = desk.connect("{ preset: excel_ru }").sink(vec![target("sub/goods.csv", &rows)]).await.unwrap();
     deliver(&*sink, "1", &changes(0, &rows, &[Op::Create, Op::Delete])).await;
-    assert_eq!(std::fs::read(desk.path("sub/goods-1.csv")).unwrap(), b"op;id;name\r\ncreate;1;\"a;b\"\r\ndelete;2;\xb8\r\n");
+    assert_eq!(
+        std::fs::read(desk.path("sub/goods-1.csv")).unwrap(),
+        b"op;id;name\r\ncreate;1;\"a;b\"\r\ndelete;2;\xb8\r\n"
+    );
 }
 
 #[tokio::test]
@@ -97,7 +114,10 @@ async fn parquet_is_read_back() {
     deliver(&*sink, "1", &changes(0, &rows, &[Op::Create, Op::Delete])).await;
     let source = connection.source(desk::source("goods-1")).await.unwrap();
     let batches = desk::read(&*source, 10).await.unwrap();
-    assert_eq!(batches[0].rows.column(0).as_string::<i32>().iter().collect::<Vec<_>>(), [Some("create"), Some("delete")]);
+    assert_eq!(
+        batches[0].rows.column(0).as_string::<i32>().iter().collect::<Vec<_>>(),
+        [Some("create"), Some("delete")]
+    );
     assert_eq!(batches[0].rows.num_columns(), 3);
 }
 
@@ -116,13 +136,27 @@ async fn nothing_is_visible_before_the_end_and_nothing_stays_of_what_broke_off()
 }
 
 #[tokio::test]
+async fn what_an_old_crash_left_is_cleared() {
+    let desk = Desk::new();
+    desk.write(".x-0.jsonl.tmp", "half a line");
+    desk.write(".young.jsonl.tmp", "");
+    let old = std::time::SystemTime::UNIX_EPOCH;
+    std::fs::File::options().write(true).open(desk.path(".x-0.jsonl.tmp")).unwrap().set_modified(old).unwrap();
+    let sink = desk.connect("{ format: jsonl }").sink(vec![target("x", &simple(&["a"]))]).await.unwrap();
+    drop(sink.begin(&LoadId("1".to_owned())).await.unwrap());
+    assert_eq!(desk.names(), [".young.jsonl.tmp"]);
+}
+
+#[tokio::test]
 async fn a_row_that_cannot_be_written_is_refused_alone() {
     let desk = Desk::new();
     let snowman = simple(&["мяч", "☃"]);
     let sink = desk.connect("{ format: csv, encoding: windows-1251 }").sink(vec![target("x", &snowman)]).await.unwrap();
     let outcomes = deliver(&*sink, "1", &changes(0, &snowman, &[Op::Create, Op::Create])).await;
     assert_eq!(outcomes[0], Outcome::acked());
-    let Outcome::Rejected { altered: false, class: RejectClass::Data, reason } = &outcomes[1] else { panic!("{outcomes:?}") };
+    let Outcome::Rejected { altered: false, class: RejectClass::Data, reason } = &outcomes[1] else {
+        panic!("{outcomes:?}")
+    };
     assert!(reason.contains("`name`") && reason.contains('☃'), "{reason}");
     let numbers = rows(vec![
         (field("id", "int"), Arc::new(Int32Array::from(vec![1]))),
@@ -143,16 +177,19 @@ async fn a_disk_that_refuses_leaves_the_rows_untouched() {
     // A folder stands where the file is to be.
     std::fs::create_dir_all(desk.path("x-1.jsonl/inside")).unwrap();
     let outcomes = deliver(&*sink, "1", &changes(0, &rows, &[Op::Create])).await;
-    assert!(matches!(outcomes[0], Outcome::Rejected { altered: false, class: RejectClass::Temporary, .. }), "{outcomes:?}");
+    assert!(
+        matches!(outcomes[0], Outcome::Rejected { altered: false, class: RejectClass::Temporary, .. }),
+        "{outcomes:?}"
+    );
     assert!(desk.names().is_empty());
     // A file stands where the folder is to be.
     desk.write("sub", "");
     let sink = desk.connect("{ format: jsonl }").sink(vec![target("sub/x", &rows)]).await.unwrap();
     let outcomes = deliver(&*sink, "1", &changes(0, &rows, &[Op::Create])).await;
     assert!(matches!(outcomes[0], Outcome::Rejected { altered: false, .. }), "{outcomes:?}");
-    let error = desk.connect("{ format: jsonl }").sink(vec![]).await.unwrap();
+    let sink = desk.connect("{ format: jsonl }").sink(vec![]).await.unwrap();
     std::fs::remove_dir_all(desk.path("")).unwrap();
-    assert!(error.begin(&LoadId("2".to_owned())).await.is_ok(), "the folder is created");
+    assert!(sink.begin(&LoadId("2".to_owned())).await.is_ok(), "the folder is created");
 }
 
 #[tokio::test]
@@ -170,7 +207,8 @@ async fn a_package_is_a_folder_that_can_be_read_again() {
     assert_eq!(batches.iter().map(|batch| batch.rows.num_rows()).sum::<usize>(), 2);
     // It says that it carries only changes, so absence proves nothing.
     assert_eq!(batches.last().unwrap().exact, Some(false));
-    let error = connection.sink(vec![SinkTarget { entity: "goodz".to_owned(), ..target("goods", &rows) }]).await.unwrap_err();
+    let error =
+        connection.sink(vec![SinkTarget { entity: "goodz".to_owned(), ..target("goods", &rows) }]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::SchemaMismatch);
 }
 
@@ -191,6 +229,15 @@ fn sinks_are_checked_before_anything_runs() {
     assert!(check("{ path: x, format: csv }", "orders", "{}", &[], &["op"])[0].contains("`op`"));
     assert!(check("{ path: x }", "or:ders", "{}", &[], &["id"])[0].contains("cannot be a file's name"));
     assert_eq!(check("{ path: x }", "orders", "{ requisites: {} }", &[], &["id"]).len(), 1);
-    assert!(check("{ path: x, format: commerceml }", "goods", "{ requisites: { colour: Цвет } }", &[], &["id", "name", "colour"]).is_empty());
+    assert!(
+        check(
+            "{ path: x, format: commerceml }",
+            "goods",
+            "{ requisites: { colour: Цвет } }",
+            &[],
+            &["id", "name", "colour"]
+        )
+        .is_empty()
+    );
     assert!(!check("{ path: x, format: commerceml }", "goodz", "{}", &[], &["id"]).is_empty());
 }

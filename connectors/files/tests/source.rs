@@ -1,4 +1,5 @@
 //! Files as relations.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod desk;
 
@@ -14,6 +15,7 @@ use obmen_spec::ColumnType;
 use std::io::Write as _;
 use std::sync::Arc;
 
+#[expect(clippy::unnecessary_wraps, reason = "what a target takes")]
 fn columns(columns: &[(&str, &str)]) -> Option<SchemaRef> {
     let fields = columns.iter().map(|(name, kind)| arrow_field(name, ColumnType::parse(kind).unwrap()));
     Some(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
@@ -44,6 +46,17 @@ async fn a_source_overrides_the_format_of_its_connection() {
     assert_eq!(batches[0].bad, []);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn any_name_can_be_read() {
+    let desk = Desk::new();
+    for name in ["50% #1 {x}~.csv", "a+b&c=d.csv", "«ёлка» №5.csv", "[x]/^`|.csv", "%D0%B9.csv"] {
+        desk.write(name, "a\n1\n");
+        let source = desk.connect("{}").source(source(name)).await.unwrap();
+        assert_eq!(read(&*source, 10).await.unwrap()[0].rows.num_rows(), 1, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_pattern_is_one_relation_and_bad_rows_name_their_file() {
     let desk = Desk::new();
@@ -52,7 +65,8 @@ async fn a_pattern_is_one_relation_and_bad_rows_name_their_file() {
     let target = SourceTarget { columns: columns(&[("a", "string"), ("b", "int")]), ..source("day-*.csv") };
     let source = desk.connect("{}").source(target).await.unwrap();
     let batches = read(&*source, 10).await.unwrap();
-    let rows: Vec<&str> = batches.iter().flat_map(|batch| batch.rows.column(0).as_string::<i32>().iter().flatten()).collect();
+    let rows: Vec<&str> =
+        batches.iter().flat_map(|batch| batch.rows.column(0).as_string::<i32>().iter().flatten()).collect();
     assert_eq!(rows, ["z", "x"]);
     assert_eq!(batches[0].bad[0].place, "day-1.csv:2:3");
 }
@@ -127,6 +141,22 @@ async fn declared_columns_that_do_not_fit_name_the_column() {
 }
 
 #[test]
+fn the_manual_has_every_setting() {
+    let schemas = Files.schemas();
+    for (schema, names) in [
+        (schemas.connection, vec!["path", "portion_rows", "delimiter", "format"]),
+        (schemas.source, vec!["delimiter", "at"]),
+        (schemas.sink, vec!["format", "requisites"]),
+    ] {
+        let schema = schema.unwrap();
+        let properties = schema.get("properties").unwrap().as_object().unwrap();
+        for name in names {
+            assert!(properties[name].get("description").is_some(), "{name}");
+        }
+    }
+}
+
+#[test]
 fn settings_that_are_wrong_are_all_reported() {
     let messages = |yaml: &str| {
         let mut problems = Problems::new();
@@ -164,7 +194,9 @@ async fn real_packages_are_read() {
         return;
     }
     let desk = Desk::new();
-    for (from, to) in [("ut_2.07_import0_1.xml", "webdata/import0_1.xml"), ("ut_2.07_offers0_1.xml", "webdata/offers0_1.xml")] {
+    for (from, to) in
+        [("ut_2.07_import0_1.xml", "webdata/import0_1.xml"), ("ut_2.07_offers0_1.xml", "webdata/offers0_1.xml")]
+    {
         desk.write(to, std::fs::read(folder.join(from)).unwrap());
     }
     let connection = desk.connect("{ format: commerceml }");

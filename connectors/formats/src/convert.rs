@@ -2,7 +2,10 @@
 
 use crate::reading::{Reading, missing_column};
 use crate::values::{ColumnBuilder, TextStyle, write_json};
-use arrow::array::{Array, ArrayRef, AsArray as _, BooleanArray, FixedSizeBinaryArray, RecordBatch, RecordBatchOptions, StringArray, UInt64Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray as _, BooleanArray, FixedSizeBinaryArray, RecordBatch, RecordBatchOptions, StringArray,
+    UInt64Array,
+};
 use arrow::compute::kernels::cmp::not_distinct;
 use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -128,10 +131,14 @@ fn way(from: &Field, to: &Field) -> Result<Way> {
     use ColumnType as C;
     let declared = types::column_type(to);
     let mismatch = || {
-        let (has, wants) = (natural(from), declared.map_or_else(|| to.data_type().to_string(), |kind| kind.to_string()));
+        let (has, wants) =
+            (natural(from), declared.map_or_else(|| to.data_type().to_string(), |kind| kind.to_string()));
         let has = has.map_or_else(|| format!("of Arrow type {}", from.data_type()), |kind| kind.to_string());
-        Error::new(ErrorKind::SchemaMismatch, format!("the column `{}` is {has} in the file, but declared {wants}", to.name()))
-            .with("column", to.name())
+        Error::new(
+            ErrorKind::SchemaMismatch,
+            format!("the column `{}` is {has} in the file, but declared {wants}", to.name()),
+        )
+        .with("column", to.name())
     };
     let (Some(declared), Some(natural)) = (declared, natural(from)) else { return Err(mismatch()) };
     let is_number = |kind: C| matches!(kind, C::Int | C::Long | C::Decimal { .. });
@@ -143,12 +150,10 @@ fn way(from: &Field, to: &Field) -> Result<Way> {
         (C::String | C::Json | C::Uuid, C::Binary) => return Err(mismatch()),
         (C::String | C::Json | C::Uuid, _) if !is_nested(from.data_type()) => Way::Text,
         (from, to) if is_number(from) && is_number(to) => Way::Cast,
-        (C::Int, C::Double) | (C::Date, C::Datetime) | (C::Datetime, C::Date) => Way::Cast,
         (C::Bool, C::Bool)
-        | (C::Double, C::Double)
-        | (C::Date, C::Date)
+        | (C::Int | C::Double, C::Double)
+        | (C::Date | C::Datetime, C::Date | C::Datetime)
         | (C::Time, C::Time)
-        | (C::Datetime, C::Datetime)
         | (C::Binary, C::Binary) => Way::Cast,
         _ => return Err(mismatch()),
     })
@@ -165,7 +170,12 @@ fn convert(column: &ArrayRef, from: &Field, to: &Field, way: Way) -> Result<Conv
             let texts = plain_cast(column, &DataType::Utf8)?;
             let texts: &StringArray = texts.as_string();
             let style = TextStyle::default();
-            build(to, texts.len(), |row, builder| builder.append_text(texts.value(row), &style), |row| texts.is_null(row))
+            build(
+                to,
+                texts.len(),
+                |row, builder| builder.append_text(texts.value(row), &style),
+                |row| texts.is_null(row),
+            )
         }
         Way::Json => {
             let style = TextStyle::default();
@@ -181,8 +191,8 @@ fn convert(column: &ArrayRef, from: &Field, to: &Field, way: Way) -> Result<Conv
             let bytes = column.as_any().downcast_ref::<FixedSizeBinaryArray>().ok_or_else(wrong)?;
             let style = TextStyle::default();
             let append = |row: usize, builder: &mut ColumnBuilder| {
-                let hex: String = bytes.value(row).iter().map(|byte| format!("{byte:02x}")).collect();
-                builder.append_text(&hex, &style)
+                let sixteen = <[u8; 16]>::try_from(bytes.value(row)).map_err(|_| "is not of 16 bytes".to_owned())?;
+                builder.append_text(&format!("{:032x}", u128::from_be_bytes(sixteen)), &style)
             };
             build(to, bytes.len(), append, |row| bytes.is_null(row))
         }
@@ -252,15 +262,18 @@ fn is_utc(zone: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::array::{
+        Decimal128Array, Float64Array, Int64Array, TimestampMicrosecondArray, TimestampNanosecondArray,
+    };
     use arrow::datatypes::TimeUnit;
-    use arrow::array::{Decimal128Array, Float64Array, Int64Array, TimestampMicrosecondArray, TimestampNanosecondArray};
     use std::sync::Arc;
 
     fn to(kind: &str) -> Field {
         types::arrow_field("x", ColumnType::parse(kind).unwrap())
     }
 
-    fn run(column: ArrayRef, kind: &str) -> (ArrayRef, Vec<usize>) {
+    fn run(column: impl Array + 'static, kind: &str) -> (ArrayRef, Vec<usize>) {
+        let column: ArrayRef = Arc::new(column);
         let from = Field::new("x", column.data_type().clone(), true);
         let to = to(kind);
         let converted = convert(&column, &from, &to, way(&from, &to).unwrap()).unwrap();
@@ -270,19 +283,20 @@ mod tests {
 
     #[test]
     fn a_value_that_would_lose_something_is_bad_alone() {
-        let prices = Decimal128Array::from(vec![Some(12_9900), Some(12_9901), None]).with_precision_and_scale(18, 4).unwrap();
-        assert_eq!(run(Arc::new(prices), "decimal(15,2)").1, [1]);
-        assert_eq!(run(Arc::new(Int64Array::from(vec![1, i64::MAX])), "int").1, [1]);
-        assert_eq!(run(Arc::new(TimestampNanosecondArray::from(vec![1_000, 1_001])), "datetime").1, [1]);
-        assert_eq!(run(Arc::new(TimestampMicrosecondArray::from(vec![0, 1])), "date").1, [1]);
-        assert_eq!(run(Arc::new(UInt64Array::from(vec![u64::MAX])), "decimal(20,0)").1, [0; 0]);
-        assert_eq!(run(Arc::new(UInt64Array::from(vec![u64::MAX, 5])), "long").1, [0]);
-        assert_eq!(run(Arc::new(StringArray::from(vec!["1.5", "x"])), "decimal(5,1)").1, [1]);
+        let prices =
+            Decimal128Array::from(vec![Some(12_9900), Some(12_9901), None]).with_precision_and_scale(18, 4).unwrap();
+        assert_eq!(run(prices, "decimal(15,2)").1, [1]);
+        assert_eq!(run(Int64Array::from(vec![1, i64::MAX]), "int").1, [1]);
+        assert_eq!(run(TimestampNanosecondArray::from(vec![1_000, 1_001]), "datetime").1, [1]);
+        assert_eq!(run(TimestampMicrosecondArray::from(vec![0, 1]), "date").1, [1]);
+        assert_eq!(run(UInt64Array::from(vec![u64::MAX]), "decimal(20,0)").1, [0; 0]);
+        assert_eq!(run(UInt64Array::from(vec![u64::MAX, 5]), "long").1, [0]);
+        assert_eq!(run(StringArray::from(vec!["1.5", "x"]), "decimal(5,1)").1, [1]);
     }
 
     #[test]
     fn utc_is_a_wall_clock_and_other_zones_are_refused() {
-        let utc: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![5]).with_timezone("UTC"));
+        let utc = TimestampMicrosecondArray::from(vec![5]).with_timezone("UTC");
         let (column, bad) = run(utc, "datetime");
         assert_eq!((column.as_primitive::<arrow::datatypes::TimestampMicrosecondType>().value(0), bad.len()), (5, 0));
         let moscow = Field::new("x", DataType::Timestamp(TimeUnit::Microsecond, Some("Europe/Moscow".into())), true);
@@ -291,10 +305,15 @@ mod tests {
 
     #[test]
     fn what_never_fits_is_said_at_once() {
-        for (from, declared) in [(DataType::Float64, "decimal(15,2)"), (DataType::Boolean, "int"), (DataType::Int64, "double"), (DataType::Binary, "string")] {
+        for (from, declared) in [
+            (DataType::Float64, "decimal(15,2)"),
+            (DataType::Boolean, "int"),
+            (DataType::Int64, "double"),
+            (DataType::Binary, "string"),
+        ] {
             let error = way(&Field::new("x", from, true), &to(declared)).unwrap_err();
             assert!(error.to_string().contains("`x`"), "{error}");
         }
-        assert_eq!(run(Arc::new(Float64Array::from(vec![f64::NAN, -0.0])), "double").1, [0; 0]);
+        assert_eq!(run(Float64Array::from(vec![f64::NAN, -0.0]), "double").1, [0; 0]);
     }
 }

@@ -92,10 +92,7 @@ impl Encoding {
     ///
     /// # Errors
     /// Those of the input; `InvalidData` when the mark is of another encoding than this one.
-    pub fn transcode<R: Read>(self, mut input: R) -> io::Result<Box<dyn Read + Send>>
-    where
-        R: Send + 'static,
-    {
+    pub fn transcode(self, mut input: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
         let start = read_up_to(&mut input, 3)?;
         let found = match start.as_slice() {
             [0xEF, 0xBB, 0xBF] => Some(("utf-8", 3)),
@@ -106,7 +103,9 @@ impl Encoding {
         if let Some((found, _)) = found.filter(|(found, _)| *found != own) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("the file begins with the byte order mark of {found}, but it is read as {own}: say `encoding: {found}`"),
+                format!(
+                    "the file begins with the byte order mark of {found}, but it is read as {own}: say `encoding: {found}`"
+                ),
             ));
         }
         let big = start.starts_with(&[0xFE, 0xFF]);

@@ -123,7 +123,18 @@ impl Kind {
 impl Format {
     /// The names of all settings, for connectors that have others beside them.
     pub const KEYS: &'static [&'static str] = &[
-        "format", "preset", "encoding", "delimiter", "quote", "header", "skip_lines", "decimal", "thousands", "date", "nulls", "at",
+        "format",
+        "preset",
+        "encoding",
+        "delimiter",
+        "quote",
+        "header",
+        "skip_lines",
+        "decimal",
+        "thousands",
+        "date",
+        "nulls",
+        "at",
     ];
 
     /// These settings, and those of `other` where these say nothing.
@@ -162,7 +173,13 @@ impl Format {
     pub fn csv(&self, file: &str) -> CsvStyle {
         let excel = self.preset == Some(Preset::ExcelRu);
         let tabs = file.to_lowercase().ends_with(".tsv");
-        let delimiter = if excel { b';' } else if tabs { b'\t' } else { b',' };
+        let delimiter = if excel {
+            b';'
+        } else if tabs {
+            b'\t'
+        } else {
+            b','
+        };
         let decimal = self.decimal.map_or(if excel { ',' } else { '.' }, DecimalMark::mark);
         let thousands = if excel { Thousands::Space } else { Thousands::None };
         CsvStyle {
@@ -260,7 +277,9 @@ mod tests {
 
     #[test]
     fn extensions_say_the_format() {
-        for (name, kind) in [("a.CSV", Some(Kind::Csv)), ("a.b.ndjson", Some(Kind::Jsonl)), ("csv", None), ("a.xlsx", None)] {
+        for (name, kind) in
+            [("a.CSV", Some(Kind::Csv)), ("a.b.ndjson", Some(Kind::Jsonl)), ("csv", None), ("a.xlsx", None)]
+        {
             assert_eq!(Kind::of_name(name), kind);
         }
     }
@@ -268,7 +287,8 @@ mod tests {
     #[test]
     fn the_list_of_names_is_complete() {
         let schema = schemars::schema_for!(Format);
-        let names: Vec<&str> = schema.get("properties").unwrap().as_object().unwrap().keys().map(String::as_str).collect();
+        let names: Vec<&str> =
+            schema.get("properties").unwrap().as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(names, Format::KEYS);
     }
 

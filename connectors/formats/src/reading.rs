@@ -35,12 +35,11 @@ impl Reading<'_> {
 
 /// Says that a file lacks a declared column, and which one may have been meant.
 pub(crate) fn missing_column<'a>(file: &str, name: &str, there: impl Iterator<Item = &'a str> + Clone) -> Error {
-    let hint = match obmen_spec::name::suggest(name, there.clone()) {
-        Some(other) => format!("did you mean `{other}`?"),
-        None => {
-            let names: Vec<String> = there.take(20).map(|name| format!("`{name}`")).collect();
-            format!("the file has {}", if names.is_empty() { "no columns".to_owned() } else { names.join(", ") })
-        }
+    let hint = if let Some(other) = obmen_spec::name::suggest(name, there.clone()) {
+        format!("did you mean `{other}`?")
+    } else {
+        let names: Vec<String> = there.take(20).map(|name| format!("`{name}`")).collect();
+        format!("the file has {}", if names.is_empty() { "no columns".to_owned() } else { names.join(", ") })
     };
     Error::new(ErrorKind::SchemaMismatch, format!("the declared column `{name}` is not in the file; {hint}"))
         .with("file", file)

@@ -17,7 +17,7 @@ pub struct Rows {
     good: Vec<bool>,
     bad: Vec<BadRow>,
     bytes: usize,
-    batch_rows: usize,
+    most: usize,
 }
 
 impl Rows {
@@ -28,7 +28,7 @@ impl Rows {
     pub fn new(schema: SchemaRef, batch_rows: usize) -> Result<Self> {
         let columns = schema.fields().iter().map(|field| ColumnBuilder::new(field)).collect::<Result<_>>()?;
         let (good, bad) = (Vec::new(), Vec::new());
-        Ok(Self { schema, columns, good, bad, bytes: 0, batch_rows: batch_rows.max(1) })
+        Ok(Self { schema, columns, good, bad, bytes: 0, most: batch_rows.max(1) })
     }
 
     /// Adds a row of about `bytes`: `fill` appends at most one value to each column. What it leaves out is NULL.
@@ -53,7 +53,7 @@ impl Rows {
 
     /// Whether it is time to [`take`](Self::take).
     pub fn is_full(&self) -> bool {
-        self.good.len().max(self.bad.len()) >= self.batch_rows || self.bytes >= BATCH_BYTES
+        self.good.len().max(self.bad.len()) >= self.most || self.bytes >= BATCH_BYTES
     }
 
     /// Whether there is nothing to take.

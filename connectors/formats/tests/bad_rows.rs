@@ -1,4 +1,5 @@
 //! What is wrong in a file is found by its place, and the rest is read.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use arrow::array::AsArray as _;
 use arrow::datatypes::{Decimal128Type, SchemaRef};
@@ -82,7 +83,14 @@ fn json_lines_that_are_broken_cost_one_row() {
     let text = "{\"a\":1}\n{\"я\":\"ю\",\"a\":}\n[1]\n7\n{\"a\": \"x\"}\n\n{\"a\":1,\"a\":2}\n{\"a\":2} {}\n{\"b\":1}";
     let (count, bad) = read_json(text, &json::Layout::Lines, &[("a", "int")]).unwrap();
     assert_eq!(count, 2);
-    let expected = [at("x.json:2:14", ""), at("x.json:3:1", ""), at("x.json:4:1", ""), at("x.json:5:7", "a"), at("x.json:7:1", ""), at("x.json:8:9", "")];
+    let expected = [
+        at("x.json:2:14", ""),
+        at("x.json:3:1", ""),
+        at("x.json:4:1", ""),
+        at("x.json:5:7", "a"),
+        at("x.json:7:1", ""),
+        at("x.json:8:9", ""),
+    ];
     assert_eq!(bad, expected);
 }
 
@@ -162,10 +170,22 @@ fn real_files_are_read() {
         (rows, sum, bad)
     };
     let registry = r#"{"encoding":"windows-1251","delimiter":";","skip_lines":2,"date":"dd.mm.yyyy"}"#;
-    let (rows, _, bad) = read("raiffeisen_acquiring_registry_ECOMSBP.cp1251.csv", registry, &[("Сумма", "decimal(15,2)"), ("Дата операции МСК", "datetime")]);
+    let (rows, _, bad) = read(
+        "raiffeisen_acquiring_registry_ECOMSBP.cp1251.csv",
+        registry,
+        &[("Сумма", "decimal(15,2)"), ("Дата операции МСК", "datetime")],
+    );
     assert!(rows >= 6, "{rows} rows, bad: {bad:?}");
-    let (rows, sum, bad) = read("paypal_statement_es.csv", r#"{"decimal":",","thousands":".","date":"d/m/yyyy"}"#, &[("Bruto", "decimal(15,2)"), ("Saldo", "decimal(15,2)"), ("Fecha", "date")]);
+    let (rows, sum, bad) = read(
+        "paypal_statement_es.csv",
+        r#"{"decimal":",","thousands":".","date":"d/m/yyyy"}"#,
+        &[("Bruto", "decimal(15,2)"), ("Saldo", "decimal(15,2)"), ("Fecha", "date")],
+    );
     assert_eq!((rows > 3, sum > 0, bad), (true, true, vec![]));
-    let (rows, _, bad) = read("paypal_activity_en.csv", r#"{"date":"dd/mm/yyyy","thousands":","}"#, &[("Net", "decimal(15,2)"), ("Date", "date"), ("Time", "time")]);
+    let (rows, _, bad) = read(
+        "paypal_activity_en.csv",
+        r#"{"date":"dd/mm/yyyy","thousands":","}"#,
+        &[("Net", "decimal(15,2)"), ("Date", "date"), ("Time", "time")],
+    );
     assert_eq!((rows > 50, bad), (true, vec![]));
 }

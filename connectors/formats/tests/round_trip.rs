@@ -1,8 +1,9 @@
 //! Every type, written and read back, in every format; and real files.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array, RecordBatch,
-    StringArray, Time64MicrosecondArray, TimestampMicrosecondArray,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array,
+    RecordBatch, StringArray, Time64MicrosecondArray, TimestampMicrosecondArray,
 };
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
@@ -54,7 +55,8 @@ const DAYS: std::ops::RangeInclusive<i32> = -719_162..=2_932_896;
 
 fn rows() -> impl Strategy<Value = Vec<Row>> {
     let text = prop_oneof!["[a-zа-я \";,\n\r\t'{}\\\\]{1,12}", Just("NULL".to_owned()), Just(" ".to_owned())];
-    let nested = prop_oneof![Just("[1,{\"a\":null}]"), Just("\"text\""), Just("12345678901234567890.10"), Just("{\"ключ\":[]}")];
+    let nested =
+        prop_oneof![Just("[1,{\"a\":null}]"), Just("\"text\""), Just("12345678901234567890.10"), Just("{\"ключ\":[]}")];
     let first = (
         proptest::option::of(text),
         proptest::option::of(any::<bool>()),
@@ -66,21 +68,36 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
     let second = (
         proptest::option::of(DAYS),
         proptest::option::of(0..86_400_000_000_i64),
-        proptest::option::of((DAYS, 0..86_400_000_000_i64).prop_map(|(day, micros)| i64::from(day) * 86_400_000_000 + micros)),
+        proptest::option::of(
+            (DAYS, 0..86_400_000_000_i64).prop_map(|(day, micros)| i64::from(day) * 86_400_000_000 + micros),
+        ),
         proptest::option::of(any::<u128>()),
         proptest::option::of(nested.prop_map(str::to_owned)),
         proptest::option::of(proptest::collection::vec(any::<u8>(), 1..9)),
     );
-    let row = (first, second).prop_map(|((text, truth, small, large, price, rough), (day, hour, moment, id, nested, bytes))| Row {
-        text, truth, small, large, price, rough, day, hour, moment, id, nested, bytes,
-    });
+    let row = (first, second).prop_map(
+        |((text, truth, small, large, price, rough), (day, hour, moment, id, nested, bytes))| Row {
+            text,
+            truth,
+            small,
+            large,
+            price,
+            rough,
+            day,
+            hour,
+            moment,
+            id,
+            nested,
+            bytes,
+        },
+    );
     proptest::collection::vec(row, 0..20)
 }
 
 fn batch(rows: &[Row]) -> RecordBatch {
     let uuid = |id: u128| {
-        let hex = format!("{id:032x}");
-        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+        let part = |from: u32, digits: u32| (id >> (4 * (32 - from - digits))) & ((1 << (4 * digits)) - 1);
+        format!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", part(0, 8), part(8, 4), part(12, 4), part(16, 4), part(20, 12))
     };
     let prices: Decimal128Array = rows.iter().map(|row| row.price).collect();
     let columns: Vec<ArrayRef> = vec![
@@ -105,7 +122,10 @@ fn format(json: &str) -> Format {
 }
 
 /// All good rows together, and the bad ones.
-fn collect(schema: &SchemaRef, read: impl FnOnce(Reading<'_>, &mut obmen_formats::Emit<'_>) -> obmen_sdk::Result<()>) -> (RecordBatch, Vec<BadRow>) {
+fn collect(
+    schema: &SchemaRef,
+    read: impl FnOnce(Reading<'_>, &mut obmen_formats::Emit<'_>) -> obmen_sdk::Result<()>,
+) -> (RecordBatch, Vec<BadRow>) {
     let (mut batches, mut bad) = (Vec::new(), Vec::new());
     let reading = Reading { file: "x", schema, columns: None, batch_rows: 3 };
     read(reading, &mut |batch| {
@@ -182,13 +202,13 @@ proptest! {
         let reading = Reading { file: "x", schema: &schema, columns: Some(&[0, 4]), batch_rows: 2 };
         for settings in ["{}", r#"{"preset":"excel_ru"}"#, r#"{"encoding":"utf-16","quote":"none"}"#] {
             let style = format(settings).csv("x.csv");
-            let _ = csv::read(Cursor::new(bytes.clone()), reading, &style, &mut |_| Ok(()));
-            let _ = csv::schema(Cursor::new(bytes.clone()), "x", &style);
+            drop(csv::read(Cursor::new(bytes.clone()), reading, &style, &mut |_| Ok(())));
+            drop(csv::schema(Cursor::new(bytes.clone()), "x", &style));
         }
         let style = Format::default().json();
         for layout in [json::Layout::Lines, json::Layout::list(None), json::Layout::list(Some("a"))] {
-            let _ = json::read(bytes.as_slice(), reading, &layout, &style, &mut |_| Ok(()));
-            let _ = json::schema(bytes.as_slice(), "x", &layout);
+            drop(json::read(bytes.as_slice(), reading, &layout, &style, &mut |_| Ok(())));
+            drop(json::schema(bytes.as_slice(), "x", &layout));
         }
         prop_assert!(parquet::schema(bytes::Bytes::from(bytes), "x").is_err());
     }

@@ -20,9 +20,11 @@ Secrets:
                   beside obmen.yaml (OBMEN_SECRETS names another folder)
 
 Exit codes, the first that applies:
-  2 wrong command line   8 state locked or damaged   3 configuration invalid   6 source unavailable
-  7 sink unavailable     5 held for a person         1 rows rejected, invalid or unknown; tests failed
-  4 changes exist (plan --detailed-exitcode)         0 done                    130 interrupted
+  2  wrong command line             5  held: changes wait for a person
+  8  state locked or damaged        1  rows rejected, invalid or unknown; tests failed
+  3  configuration invalid          4  changes exist (plan --detailed-exitcode)
+  6  source unavailable             0  done
+  7  sink unavailable             130  interrupted, the next run goes on
 
 First steps:
   obmen init                   a small project that works at once
@@ -183,10 +185,9 @@ impl Arguments {
     /// A mistake in the command line, as clap shows it.
     pub(crate) fn checked(self) -> Result<Self, clap::Error> {
         let only = match (self.global.output, &self.command) {
-            (Format::Junit, Command::Test(_)) | (Format::Github, Command::Validate(_)) => None,
-            (Format::Junit, _) => Some(("junit", "test")),
-            (Format::Github, _) => Some(("github", "validate")),
-            (Format::Text | Format::Json, _) => None,
+            (Format::Junit, command) if !matches!(command, Command::Test(_)) => Some(("junit", "test")),
+            (Format::Github, command) if !matches!(command, Command::Validate(_)) => Some(("github", "validate")),
+            _ => None,
         };
         match only {
             None => Ok(self),

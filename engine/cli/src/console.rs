@@ -2,6 +2,7 @@
 
 use crate::arguments::{Colour, Format, Global};
 use crate::exit::{Exit, Failure};
+use crate::text::put;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use obmen_diagnostics::{Diagnostic, Files, render};
@@ -138,10 +139,10 @@ impl Console {
         let Some(message) = &failure.message else { return };
         let mut text = format!("{BAD}error:{BAD:#} {message}\n");
         for help in &failure.help {
-            text.push_str(&format!("{STRONG}help:{STRONG:#} {help}\n"));
+            put!(text, "{STRONG}help:{STRONG:#} {help}\n");
         }
         if let (true, Some(story)) = (self.0.verbose, &failure.story) {
-            text.push_str(&format!("{FAINT}{}{FAINT:#}\n", story.trim_end()));
+            put!(text, "{FAINT}{}{FAINT:#}\n", story.trim_end());
         }
         self.insist(&text);
         if self.is_json() {

@@ -18,6 +18,7 @@ mod report;
 mod sandbox;
 mod session;
 mod table;
+mod text;
 mod time;
 mod words;
 

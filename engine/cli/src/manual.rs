@@ -1,9 +1,9 @@
 //! The manual of the connectors: what each is for, and tables of its options, from the JSON Schemas of its settings.
 
+use crate::text::line;
 use obmen_sdk::{Connector, Registry};
 use schemars::Schema;
 use serde_json::{Map, Value};
-use std::fmt::Write as _;
 
 /// Levels of nested options that are shown.
 const DEEPEST: usize = 3;
@@ -26,9 +26,9 @@ fn chapter(connector: &dyn Connector) -> String {
         let rows = schema.as_ref().map(rows).unwrap_or_default();
         let without = if schema.is_some() { "It has no options of its own." } else { nothing };
         if rows.is_empty() {
-            writeln!(text, "\n{title}: {without}").unwrap_or_default();
+            line!(text, "\n{title}: {without}");
         } else {
-            writeln!(text, "\n{title}:\n\n{}", table(&rows).trim_end()).unwrap_or_default();
+            line!(text, "\n{title}:\n\n{}", table(&rows).trim_end());
         }
     }
     text
@@ -46,7 +46,7 @@ struct Row {
 fn table(rows: &[Row]) -> String {
     let mut text = String::from("| option | type | default | meaning |\n|---|---|---|---|\n");
     for Row { name, kind, default, meaning } in rows {
-        writeln!(text, "| `{name}` | {} | {default} | {} |", cell(kind), cell(meaning)).unwrap_or_default();
+        line!(text, "| `{name}` | {} | {default} | {} |", cell(kind), cell(meaning));
     }
     text
 }

@@ -1,6 +1,7 @@
 //! The pages of codes on a terminal: headings bold, code indented, the words as they are.
 
 use crate::console::{FAINT, STRONG};
+use crate::text::put;
 
 /// A page as text with colours.
 pub(crate) fn text(page: &str) -> String {
@@ -13,9 +14,9 @@ pub(crate) fn text(page: &str) -> String {
             continue;
         }
         if code {
-            text.push_str(&format!("    {line}"));
+            put!(text, "    {line}");
         } else if trimmed.starts_with('#') {
-            text.push_str(&format!("{STRONG}{}{STRONG:#}", trimmed.trim_start_matches('#').trim()));
+            put!(text, "{STRONG}{}{STRONG:#}", trimmed.trim_start_matches('#').trim());
         } else {
             text.push_str(&inline(line));
         }
@@ -29,7 +30,7 @@ fn inline(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     for (at, part) in line.split("**").enumerate() {
         if at % 2 == 1 {
-            text.push_str(&format!("{STRONG}{}{STRONG:#}", links(part)));
+            put!(text, "{STRONG}{}{STRONG:#}", links(part));
         } else {
             text.push_str(&links(part));
         }

@@ -14,7 +14,7 @@ use obmen_runtime::vars::Vars;
 use obmen_runtime::workspace::{PROJECT_FILE, PipelineFile, Workspace};
 use obmen_sdk::{Error, ErrorKind};
 use obmen_spec::name;
-use obmen_spec::pipeline::Pipeline;
+use obmen_spec::pipeline::{Pipeline, Sink};
 use obmen_spec::project::Profile;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -102,19 +102,6 @@ impl Project {
         }
         session.console.say_diagnostics(&self.workspace.files, &problems.sorted());
         file.pipeline.as_ref().ok_or_else(|| Error::internal(format!("pipeline `{name}` is not there")).into())
-    }
-
-    /// A sink's name of a pipeline.
-    ///
-    /// # Errors
-    /// Usage, with the name that was probably meant.
-    pub(crate) fn sink<'p>(
-        &self,
-        pipeline: &'p Pipeline,
-        name: &str,
-    ) -> Result<&'p obmen_spec::pipeline::Sink, Failure> {
-        let names: Vec<&str> = pipeline.sinks.names().collect();
-        pipeline.sinks.get(name).ok_or_else(|| unknown("sink", name, &names))
     }
 
     /// The state, for readers and for decisions of people; `None` before the first run.
@@ -206,6 +193,15 @@ impl<'a> Equipment<'a> {
     }
 }
 
+/// A sink of a pipeline.
+///
+/// # Errors
+/// Usage, with the name that was probably meant.
+pub(crate) fn sink<'p>(pipeline: &'p Pipeline, name: &str) -> Result<&'p Sink, Failure> {
+    let names: Vec<&str> = pipeline.sinks.names().collect();
+    pipeline.sinks.get(name).ok_or_else(|| unknown("sink", name, &names))
+}
+
 /// The options of a run: the vars of the command line, checked.
 ///
 /// # Errors
@@ -276,7 +272,8 @@ pub(crate) fn unknown(what: &str, asked: &str, names: &[&str]) -> Failure {
     }
     match names {
         [] => failure.help(format!("there is no {what} at all")),
-        names => failure.help(format!("there is {}", name::listed(names).replace(" or `", " and `"))),
+        [only] => failure.help(format!("there is only `{only}`")),
+        names => failure.help(format!("there are {}", name::listed(names).replace("` or `", "` and `"))),
     }
 }
 

@@ -4,10 +4,10 @@ use crate::console::{BAD, FAINT, GOOD, LOOK, STRONG};
 use crate::exit::Failure;
 use crate::project::{Project, scopes};
 use crate::table::Table;
+use crate::text::line;
 use crate::words::{self, counted, grouped};
 use obmen_runtime::report::{RunReport, SinkReport, Status};
 use obmen_runtime::state::HoldState;
-use std::fmt::Write as _;
 
 /// Refused rows that are shown per sink.
 const SHOWN: usize = 10;
@@ -16,17 +16,17 @@ const SHOWN: usize = 10;
 pub(crate) fn text(report: &RunReport, obmen: &str) -> String {
     let mut text = headline(report);
     if let Some(error) = &report.error {
-        writeln!(text, "  {BAD}error:{BAD:#} {}", words::plain(error)).unwrap_or_default();
+        line!(text, "  {BAD}error:{BAD:#} {}", words::plain(error));
     }
     for note in &report.notes {
-        writeln!(text, "  {LOOK}note:{LOOK:#} {}", words::plain(note)).unwrap_or_default();
+        line!(text, "  {LOOK}note:{LOOK:#} {}", words::plain(note));
     }
     sources(report, &mut text);
     if !report.sinks.is_empty() {
         text.push('\n');
         text.push_str(&counters(report));
         for (check, rows) in &report.checks {
-            writeln!(text, "  check `{check}` failed on {}", counted(*rows, "row", "rows")).unwrap_or_default();
+            line!(text, "  check `{check}` failed on {}", counted(*rows, "row", "rows"));
         }
         for sink in &report.sinks {
             reasons(&report.pipeline, sink, obmen, &mut text);
@@ -62,47 +62,52 @@ fn sources(report: &RunReport, text: &mut String) {
         read.push(format!("{} {}", source.source, grouped(source.rows)));
     }
     if !read.is_empty() {
-        writeln!(text, "  {FAINT}read{FAINT:#} {}", read.join(", ")).unwrap_or_default();
+        line!(text, "  {FAINT}read{FAINT:#} {}", read.join(", "));
     }
     for source in report.sources.iter().filter(|source| source.bad > 0) {
         let rows = counted(source.bad, "row", "rows");
-        writeln!(text, "  {BAD}{rows} of {} cannot be read:{BAD:#}", source.source).unwrap_or_default();
+        line!(text, "  {BAD}{rows} of {} cannot be read:{BAD:#}", source.source);
         for row in source.bad_rows.iter().take(SHOWN) {
-            writeln!(text, "    {}", words::plain(row)).unwrap_or_default();
+            line!(text, "    {}", words::plain(row));
         }
     }
 }
 
+/// A counter: its name, how it is read from a report, whether it is shown when it is zero everywhere.
+type Counter = (&'static str, fn(&SinkReport) -> u64, bool);
+
+/// The counters in the order of their sums: `read = unchanged + invalid + held + due`, and so on.
+const COUNTERS: [Counter; 14] = [
+    ("read", |sink| sink.read, true),
+    ("unchanged", |sink| sink.unchanged, true),
+    ("invalid", |sink| sink.invalid, false),
+    ("held", |sink| sink.held, false),
+    ("due", |sink| sink.due, true),
+    ("creates", |sink| sink.creates, false),
+    ("updates", |sink| sink.updates, false),
+    ("deletes", |sink| sink.deletes, false),
+    ("sent", |sink| sink.sent, false),
+    ("acked", |sink| sink.acked, false),
+    ("accepted", |sink| sink.accepted, false),
+    ("rejected", |sink| sink.rejected, false),
+    ("unknown", |sink| sink.unknown, false),
+    ("pending", |sink| sink.pending, false),
+];
+
+/// The counters of every sink, without those that are zero everywhere.
 fn counters(report: &RunReport) -> String {
-    let titles = [
-        "sink",
-        ">read",
-        ">unchanged",
-        ">invalid",
-        ">held",
-        ">due",
-        ">sent",
-        ">acked",
-        ">rejected",
-        ">unknown",
-        ">pending",
-    ];
-    let mut table = Table::of(&titles);
+    let planned = report.status == Status::Planned;
+    let shown = |(name, count, always): &&Counter| {
+        *always || (report.sinks.iter().any(|sink| count(sink) > 0) && !(planned && *name == "pending"))
+    };
+    let counters: Vec<&Counter> = COUNTERS.iter().filter(shown).collect();
+    let mut table = Table::of(&["sink"]);
+    for (name, ..) in &counters {
+        table.column(name, true);
+    }
     for sink in &report.sinks {
-        let numbers = [
-            sink.read,
-            sink.unchanged,
-            sink.invalid,
-            sink.held,
-            sink.due,
-            sink.sent,
-            sink.acked + sink.accepted,
-            sink.rejected,
-            sink.unknown,
-            sink.pending,
-        ];
-        let cells = std::iter::once(sink.sink.clone()).chain(numbers.into_iter().map(grouped));
-        table.cells(cells.map(Some).collect());
+        let numbers = counters.iter().map(|(_, count, _)| grouped(count(sink)));
+        table.cells(std::iter::once(sink.sink.clone()).chain(numbers).map(Some).collect());
     }
     table.text(2)
 }
@@ -111,15 +116,6 @@ fn counters(report: &RunReport) -> String {
 fn reasons(pipeline: &str, sink: &SinkReport, obmen: &str, text: &mut String) {
     let name = &sink.sink;
     let mut lines: Vec<String> = Vec::new();
-    let operations = [(sink.creates, "create"), (sink.updates, "update"), (sink.deletes, "delete")];
-    let due: Vec<String> = operations
-        .iter()
-        .filter(|(rows, _)| *rows > 0)
-        .map(|(rows, what)| counted(*rows, what, &format!("{what}s")))
-        .collect();
-    if !due.is_empty() {
-        lines.push(format!("due: {}", due.join(", ")));
-    }
     for (reason, rows) in sink.held_by.iter().filter(|(_, rows)| **rows > 0) {
         lines.push(format!("{} held ({reason}): {}", grouped(*rows), held_hint(reason, pipeline, name, obmen)));
     }
@@ -134,8 +130,10 @@ fn reasons(pipeline: &str, sink: &SinkReport, obmen: &str, text: &mut String) {
         lines.push(format!("all of them: {obmen} queue list {pipeline} --sink {name}"));
     }
     if !lines.is_empty() {
-        writeln!(text, "\n  {STRONG}{name}{STRONG:#}").unwrap_or_default();
-        lines.iter().for_each(|line| writeln!(text, "    {line}").unwrap_or_default());
+        line!(text, "\n  {STRONG}{name}{STRONG:#}");
+        for line in lines {
+            line!(text, "    {line}");
+        }
     }
 }
 
@@ -158,10 +156,9 @@ fn held_hint(reason: &str, pipeline: &str, sink: &str, obmen: &str) -> String {
 pub(crate) fn holds_text(project: &Project, pipeline: &str, obmen: &str) -> Result<String, Failure> {
     let mut text = String::new();
     for (id, sink, detail) in open_holds(project, pipeline)? {
-        writeln!(text, "\n  {LOOK}hold {id}{LOOK:#} {sink}: {}", words::plain(&detail)).unwrap_or_default();
-        writeln!(text, "    look:    {obmen} hold show {id}").unwrap_or_default();
-        writeln!(text, "    decide:  {obmen} hold approve {id} --by NAME   or   {obmen} hold reject {id} --by NAME")
-            .unwrap_or_default();
+        line!(text, "\n  {LOOK}hold {id}{LOOK:#} {sink}: {}", words::plain(&detail));
+        line!(text, "    look:    {obmen} hold show {id}");
+        line!(text, "    decide:  {obmen} hold approve {id} --by NAME   or   {obmen} hold reject {id} --by NAME");
     }
     Ok(text)
 }

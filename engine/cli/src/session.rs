@@ -5,6 +5,7 @@ use crate::console::Console;
 use crate::environment;
 use crate::exit::Exit;
 use crate::sandbox::Sandbox;
+use crate::text::put;
 use chrono::{DateTime, Utc};
 use obmen_sdk::{Registry, Stop};
 use std::collections::BTreeMap;
@@ -46,13 +47,13 @@ impl Session {
         let mut words = "obmen".to_owned();
         let quoted = |text: &str| if text.contains(' ') { format!("\"{text}\"") } else { text.to_owned() };
         if let Some(project) = &self.global.project {
-            words.push_str(&format!(" --project {}", quoted(&project.display().to_string())));
+            put!(words, " --project {}", quoted(&project.display().to_string()));
         }
         if let Some(profile) = &self.global.profile {
-            words.push_str(&format!(" --profile {}", quoted(profile)));
+            put!(words, " --profile {}", quoted(profile));
         }
         if self.global.state != Path::new(STATE) {
-            words.push_str(&format!(" --state {}", quoted(&self.global.state.display().to_string())));
+            put!(words, " --state {}", quoted(&self.global.state.display().to_string()));
         }
         words
     }
@@ -65,10 +66,7 @@ impl Session {
             stop.set();
             console.insist("stopping after the request under way; press Ctrl-C again to stop at once");
             interrupted().await;
-            #[expect(
-                clippy::exit,
-                reason = "the person insists: nothing is waited for, and the state survives a crash"
-            )]
+            // Nothing is waited for: the state survives a crash.
             std::process::exit(i32::from(Exit::Interrupted.code()));
         });
     }

@@ -1,8 +1,8 @@
 //! Tables with straight columns, whatever the alphabet.
 
 use crate::console::{FAINT, STRONG};
+use crate::text::put;
 use crate::words;
-use std::fmt::Write as _;
 use unicode_width::UnicodeWidthStr;
 
 /// A cell is cut at so many characters.
@@ -86,7 +86,7 @@ impl Table {
             let (before, after) = if right { (space.as_str(), "") } else { ("", space.as_str()) };
             let after = if at == last { "" } else { after };
             // Writing into a String cannot fail.
-            write!(line, "{before}{style}{shown}{style:#}{after}").unwrap_or_default();
+            put!(line, "{before}{style}{shown}{style:#}{after}");
             line.push_str(if at == last { "" } else { "  " });
         }
         text.push_str(line.trim_end());

@@ -180,7 +180,7 @@ impl Engine<'_> {
                 columns: source.columns.as_deref().map(obmen_sdk::types::arrow_schema),
                 key: key.clone(),
                 inbox,
-                options: source.options.clone(),
+                options: vars.replace_in(&source.options),
             };
             let reader = connection.source(target).await.map_err(|error| error.with("source", name))?;
             opened.push(Opened {

@@ -86,11 +86,12 @@ impl Validator<'_> {
         let options =
             Options { memory: 64 << 20, spill: std::env::temp_dir(), now: self.now, threads: 1, batch_rows: 8192 };
         let Ok(mut sql) = Sql::new(options) else { return };
-        for (name, value) in Vars::placeholders(pipeline, self.now).iter() {
+        let vars = Vars::placeholders(pipeline, self.now);
+        for (name, value) in vars.iter() {
             sql.var(name, value.clone());
         }
         for (name, source) in pipeline.sources.iter() {
-            self.check_source(source, problems);
+            self.check_source(source, &vars, problems);
             let key: Vec<String> = source.key.iter().map(|key| key.value.clone()).collect();
             match self.source_schema(pipeline, &name.value, source, problems).await {
                 Some(schema) => {
@@ -117,11 +118,11 @@ impl Validator<'_> {
         }
     }
 
-    fn check_source(&self, source: &Source, problems: &mut Problems) {
+    fn check_source(&self, source: &Source, vars: &Vars, problems: &mut Problems) {
         if let Some(connection) = self.profile.1.connections.get(&source.connection)
             && let Some(connector) = self.registry.get(&connection.kind)
         {
-            connector.check_source(&connection.settings, &source.entity, &source.options, problems);
+            connector.check_source(&connection.settings, &vars.replace(&source.entity), &vars.replace_in(&source.options), problems);
         }
     }
 
@@ -189,13 +190,14 @@ impl Validator<'_> {
             secrets: Arc::new(NoSecrets),
             stop: Stop::default(),
         };
+        let vars = Vars::placeholders(pipeline, self.now);
         let target = SourceTarget {
             name: name.to_owned(),
-            entity: Vars::placeholders(pipeline, self.now).replace(&source.entity),
+            entity: vars.replace(&source.entity),
             columns: None,
             key: source.key.iter().map(|key| key.value.clone()).collect(),
             inbox: None,
-            options: source.options.clone(),
+            options: vars.replace_in(&source.options),
         };
         Ok(connector.open(&connection.settings, &context)?.source(target).await?.schema())
     }

@@ -72,6 +72,23 @@ impl Vars {
     }
 }
 
+impl Vars {
+    /// Options with every `$name` in their texts replaced.
+    pub fn replace_in(&self, node: &Node) -> Node {
+        let value = match &node.value {
+            Value::Scalar(scalar) if scalar.text.contains('$') => {
+                Value::Scalar(obmen_spec::Scalar::new(self.replace(&scalar.text), scalar.style))
+            }
+            Value::List(list) => Value::List(list.iter().map(|node| self.replace_in(node)).collect()),
+            Value::Map(map) => Value::Map(obmen_spec::Map {
+                entries: map.entries.iter().map(|(key, node)| (key.clone(), self.replace_in(node))).collect(),
+            }),
+            other => other.clone(),
+        };
+        Node { span: node.span, value }
+    }
+}
+
 fn split(text: &str, kind: VarType) -> Vec<String> {
     match kind {
         VarType::List => text.split(',').map(|part| part.trim().to_owned()).collect(),

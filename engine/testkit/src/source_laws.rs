@@ -5,8 +5,8 @@
 //! has, so that a source may give them in any order.
 
 use arrow::array::{
-    Array as _, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array,
-    StringArray, Time64MicrosecondArray, TimestampMicrosecondArray,
+    Array as _, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array,
+    Int64Array, StringArray, Time64MicrosecondArray, TimestampMicrosecondArray,
 };
 use arrow::compute::{concat_batches, sort_to_indices, take_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
@@ -221,7 +221,9 @@ pub async fn a_dead_host_is_unavailable(bench: &dyn SourceBench) {
     let held = bench.hold(&numbers(1)).await;
     let Some(held) = bench.dead(&held).await else { return };
     let error = failure(&held).await;
-    let right = error.as_ref().is_some_and(|error| error.kind() == ErrorKind::Unavailable && error.retry() == Retry::WithBackoff);
+    let right = error
+        .as_ref()
+        .is_some_and(|error| error.kind() == ErrorKind::Unavailable && error.retry() == Retry::WithBackoff);
     assert!(right, "a dead host gave {error:?}");
 }
 
@@ -230,7 +232,8 @@ pub async fn a_wrong_password_is_unauthenticated(bench: &dyn SourceBench) {
     let held = bench.hold(&numbers(1)).await;
     let Some(held) = bench.locked_out(&held).await else { return };
     let error = failure(&held).await;
-    let right = error.as_ref().is_some_and(|error| error.kind() == ErrorKind::Unauthenticated && error.retry() == Retry::Never);
+    let right =
+        error.as_ref().is_some_and(|error| error.kind() == ErrorKind::Unauthenticated && error.retry() == Retry::Never);
     assert!(right, "a wrong password gave {error:?}");
 }
 
@@ -243,12 +246,13 @@ pub async fn secrets_are_never_shown(bench: &dyn SourceBench) {
     all.extend(bench.locked_out(&held).await);
     let mut seen = String::new();
     for held in all {
-        seen.push_str(&format!("{:?} {} {:?}", held.connection, held.connection.identity(), held.connection.check().await));
+        let connection = &held.connection;
+        seen.extend([format!("{connection:?} {} {:?}", connection.identity(), connection.check().await)]);
         if let Ok(source) = held.connection.source(held.target.clone()).await {
-            seen.push_str(&format!("{source:?}"));
+            seen.extend([format!("{source:?}")]);
         }
         if let Some(error) = failure(&held).await {
-            seen.push_str(&format!("{error} {error:?}"));
+            seen.extend([format!("{error} {error:?}")]);
         }
     }
     for secret in bench.secrets() {
@@ -272,7 +276,14 @@ pub fn samples(kind: ColumnType) -> Option<ArrayRef> {
     let [first_day, last_day] = DAYS.map(i64::from);
     Some(match kind {
         ColumnType::String => Arc::new(StringArray::from(vec![
-            Some("текст"), None, Some(""), Some(" "), Some("a;b,c\t\"d\" 'e'\r\nf"), Some("0001"), Some("NULL"), Some("😀 & <тег>"),
+            Some("текст"),
+            None,
+            Some(""),
+            Some(" "),
+            Some("a;b,c\t\"d\" 'e'\r\nf"),
+            Some("0001"),
+            Some("NULL"),
+            Some("😀 & <тег>"),
         ])),
         ColumnType::Bool => Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)])),
         ColumnType::Int => Arc::new(Int32Array::from(vec![Some(0), None, Some(i32::MIN), Some(i32::MAX)])),
@@ -282,33 +293,53 @@ pub fn samples(kind: ColumnType) -> Option<ArrayRef> {
             let values = Decimal128Array::from(vec![Some(0), None, Some(1), Some(-1), Some(most), Some(-most)]);
             Arc::new(values.with_precision_and_scale(precision, i8::try_from(scale).ok()?).ok()?)
         }
-        ColumnType::Double => {
-            Arc::new(Float64Array::from(vec![Some(0.1), None, Some(-2.5e-300), Some(f64::MAX), Some(f64::MIN), Some(f64::MIN_POSITIVE)]))
-        }
+        ColumnType::Double => Arc::new(Float64Array::from(vec![
+            Some(0.1),
+            None,
+            Some(-2.5e-300),
+            Some(f64::MAX),
+            Some(f64::MIN),
+            Some(f64::MIN_POSITIVE),
+        ])),
         ColumnType::Date => Arc::new(Date32Array::from(vec![Some(0), None, Some(DAYS[0]), Some(DAYS[1])])),
         ColumnType::Time => Arc::new(Time64MicrosecondArray::from(vec![Some(0), None, Some(1), Some(DAY - 1)])),
         ColumnType::Datetime => Arc::new(TimestampMicrosecondArray::from(vec![
-            Some(0), None, Some(-1), Some(first_day * DAY), Some(last_day * DAY + DAY - 1),
+            Some(0),
+            None,
+            Some(-1),
+            Some(first_day * DAY),
+            Some(last_day * DAY + DAY - 1),
         ])),
         ColumnType::Uuid => Arc::new(StringArray::from(vec![
-            Some("7b0e5a1c-0100-4000-8000-000000000001"), None, Some("00000000-0000-0000-0000-000000000000"),
+            Some("7b0e5a1c-0100-4000-8000-000000000001"),
+            None,
+            Some("00000000-0000-0000-0000-000000000000"),
         ])),
-        ColumnType::Json => {
-            Arc::new(StringArray::from(vec![Some("{\"a\":[1,2.50,null,\"я\"]}"), None, Some("[]"), Some("\"text\""), Some("0.10")]))
+        ColumnType::Json => Arc::new(StringArray::from(vec![
+            Some("{\"a\":[1,2.50,null,\"я\"]}"),
+            None,
+            Some("[]"),
+            Some("\"text\""),
+            Some("0.10"),
+        ])),
+        ColumnType::Binary => {
+            Arc::new(BinaryArray::from(vec![Some(b"\x00\xff\n".as_slice()), None, Some(b"a".as_slice())]))
         }
-        ColumnType::Binary => Arc::new(BinaryArray::from(vec![Some(b"\x00\xff\n".as_slice()), None, Some(b"a".as_slice())])),
     })
 }
 
 /// A table of so many rows: a number, a text, a price.
 fn numbers(count: i32) -> RecordBatch {
     let decimal = ColumnType::Decimal { precision: 15, scale: 2 };
-    let fields = vec![arrow_field(ID, ColumnType::Int), arrow_field("имя", ColumnType::String), arrow_field("price", decimal)];
+    let fields =
+        vec![arrow_field(ID, ColumnType::Int), arrow_field("имя", ColumnType::String), arrow_field("price", decimal)];
     let prices: Decimal128Array = (0..count).map(|id| Some(i128::from(id) * 101)).collect();
     let columns: Vec<ArrayRef> = vec![
         Arc::new((0..count).map(Some).collect::<Int32Array>()),
         Arc::new((0..count).map(|id| Some(format!("товар {id}"))).collect::<StringArray>()),
-        prices.with_precision_and_scale(15, 2).map_or_else(|_| Arc::new(Int32Array::from(vec![0])) as ArrayRef, |prices| Arc::new(prices)),
+        prices
+            .with_precision_and_scale(15, 2)
+            .map_or_else(|_| Arc::new(Int32Array::from(vec![0])) as ArrayRef, |prices| Arc::new(prices)),
     ];
     let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns);
     assert!(rows.is_ok(), "the table of the laws: {rows:?}");

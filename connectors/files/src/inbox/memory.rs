@@ -55,7 +55,9 @@ impl Memory {
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match serde_json::from_slice::<Entry>(line) {
                 Ok(entry) => drop(entries.entry(entry.hash.clone()).or_insert(entry)),
-                Err(error) => tracing::warn!(file = %self.path.display(), %error, "a line of the inbox's memory is torn"),
+                Err(error) => {
+                    tracing::warn!(file = %self.path.display(), %error, "a line of the inbox's memory is torn");
+                }
             }
         }
         Ok(entries)

@@ -104,7 +104,7 @@ impl Inbox {
             .map_err(|error| Error::internal("the cursor is not of an inbox").because(error))?;
         let mut known = self.memory.load()?;
         let mut fresh = Vec::new();
-        for file in taken.iter() {
+        for file in &taken {
             if !known.contains_key(&file.hash) {
                 let done = self.shelf.free_done(&file.name, &fresh);
                 let entry = Entry::new(&file.hash, &file.name, done, self.now);
@@ -229,7 +229,8 @@ fn reading<'a>(files: &'a Files, file: &'a FoundFile, scan: &'a Scan) -> Reading
 }
 
 fn cursor(taken: &[Taken]) -> Result<Cursor> {
-    let bytes = serde_json::to_vec(taken).map_err(|error| Error::internal("a cursor cannot be written").because(error))?;
+    let bytes =
+        serde_json::to_vec(taken).map_err(|error| Error::internal("a cursor cannot be written").because(error))?;
     Ok(Cursor(bytes))
 }
 

@@ -4,9 +4,9 @@ use crate::folder::{Folder, FoundFile, last, without_extension};
 use crate::open::Version;
 use crate::settings::InboxSettings;
 use crate::stopped;
-use obmen_sdk::{Result, Stop};
+use obmen_sdk::{Result, Stop, TimeSpan};
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// How long a file must not have changed, where nothing else is said.
 const READY_AFTER: Duration = Duration::from_secs(5);
@@ -18,25 +18,31 @@ const PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// `Cancelled` when the run is to stop.
-pub(super) fn select(folder: &Folder, files: Vec<FoundFile>, settings: &InboxSettings, stop: &Stop) -> Result<Vec<FoundFile>> {
+pub(super) fn select(
+    folder: &Folder,
+    files: Vec<FoundFile>,
+    settings: &InboxSettings,
+    stop: &Stop,
+) -> Result<Vec<FoundFile>> {
     if settings.marker.is_some() {
         let markers: BTreeSet<String> = files.iter().filter_map(|file| marker(settings, &file.name)).collect();
         let complete = |file: &FoundFile| {
-            !markers.contains(&file.name) && marker(settings, &file.name).is_some_and(|marker| folder.path(&marker).is_file())
+            !markers.contains(&file.name)
+                && marker(settings, &file.name).is_some_and(|marker| folder.path(&marker).is_file())
         };
         return Ok(files.into_iter().filter(complete).collect());
     }
-    let wait = settings.ready_after.map_or(READY_AFTER, |span| span.duration());
+    let wait = settings.ready_after.map_or(READY_AFTER, TimeSpan::duration);
     let look = |file: FoundFile| Some((look(folder, &file.name)?, file));
     let seen: Vec<(Version, FoundFile)> = files.into_iter().filter_map(look).collect();
-    if seen.iter().all(|(version, _)| is_old(*version, wait)) {
+    if seen.iter().all(|(version, _)| version.rested(wait)) {
         return Ok(seen.into_iter().map(|(_, file)| file).collect());
     }
     if wait <= PATIENCE {
         sleep(wait, stop)?;
     }
     let still = |(before, file): &(Version, FoundFile)| {
-        is_old(*before, wait) || (wait <= PATIENCE && self::look(folder, &file.name).is_some_and(|now| now == *before))
+        before.rested(wait) || (wait <= PATIENCE && self::look(folder, &file.name).is_some_and(|now| now == *before))
     };
     Ok(seen.into_iter().filter(still).map(|(_, file)| file).collect())
 }
@@ -53,16 +59,7 @@ pub(super) fn marker(settings: &InboxSettings, name: &str) -> Option<String> {
 }
 
 fn look(folder: &Folder, name: &str) -> Option<Version> {
-    let metadata = std::fs::metadata(folder.path(name)).ok()?;
-    Some(Version { length: metadata.len(), modified: metadata.modified().ok() })
-}
-
-/// Whether a file was last written long enough ago. One from the future (another machine's clock) is not
-/// old: it is watched instead.
-fn is_old(version: Version, wait: Duration) -> bool {
-    #[expect(clippy::disallowed_methods, reason = "whether somebody is still writing is a question to the disk's clock, not the run's")]
-    let now = SystemTime::now();
-    wait.is_zero() || version.modified.and_then(|at| now.duration_since(at).ok()).is_some_and(|age| age >= wait)
+    Version::at(&folder.path(name)).ok()
 }
 
 fn sleep(time: Duration, stop: &Stop) -> Result<()> {

@@ -69,7 +69,8 @@ impl Shelf {
 
     /// Removes files that were taken longer ago than `keep`.
     pub(super) fn clear<'a>(&self, entries: impl Iterator<Item = &'a Entry>, keep: Duration) -> Result<()> {
-        let Some(limit) = chrono::Duration::from_std(keep).ok().and_then(|keep| self.now.checked_sub_signed(keep)) else {
+        let Some(limit) = chrono::Duration::from_std(keep).ok().and_then(|keep| self.now.checked_sub_signed(keep))
+        else {
             return Ok(());
         };
         for entry in entries.filter(|entry| entry.at() < limit) {
@@ -91,8 +92,12 @@ fn free(folder: &Folder, name: &str, taken: impl Fn(&str) -> bool) -> String {
     let name = last(name);
     let stem = without_extension(name);
     let extension = name.get(stem.len()..).unwrap_or("");
-    let candidates = std::iter::once(name.to_owned()).chain((1..).map(|number: u64| format!("{stem}-{number}{extension}")));
-    candidates.into_iter().find(|candidate| !exists(folder, candidate) && !taken(candidate)).unwrap_or_else(|| name.to_owned())
+    let candidates =
+        std::iter::once(name.to_owned()).chain((1..).map(|number: u64| format!("{stem}-{number}{extension}")));
+    candidates
+        .into_iter()
+        .find(|candidate| !exists(folder, candidate) && !taken(candidate))
+        .unwrap_or_else(|| name.to_owned())
 }
 
 fn exists(folder: &Folder, name: &str) -> bool {

@@ -60,7 +60,8 @@ impl Load for FileLoad {
 
 impl State {
     fn write(&mut self, changes: &Changes) -> Result<Vec<(RowId, Outcome)>> {
-        let target = self.targets.get(changes.target).ok_or_else(|| Error::internal("changes are of no target of the sink"))?;
+        let target =
+            self.targets.get(changes.target).ok_or_else(|| Error::internal("changes are of no target of the sink"))?;
         if let Some(reason) = &self.broken {
             return Ok(refused(&changes.ids, reason));
         }
@@ -70,9 +71,9 @@ impl State {
         let written = match self.tables.entry(changes.target) {
             std::collections::btree_map::Entry::Occupied(table) => table.into_mut().write(changes),
             std::collections::btree_map::Entry::Vacant(free) => {
-                let entity = without_known_extension(&target.target.entity);
+                let entity = without_known_extension(&target.of.entity);
                 let name = format!("{entity}-{}.{}", self.name, target.kind.name());
-                Table::begin(target, self.folder.path(&name)).and_then(|table| free.insert(table).write(changes))
+                Table::begin(target, &self.folder, &name).and_then(|table| free.insert(table).write(changes))
             }
         };
         match written {

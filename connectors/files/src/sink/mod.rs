@@ -5,6 +5,7 @@ mod package;
 mod table;
 
 use crate::folder::{Folder, check_entity, last};
+use crate::open::Version;
 use crate::settings::{Settings, as_error, check_format, decode_format, place, split_format};
 use arrow::datatypes::DataType;
 use async_trait::async_trait;
@@ -12,11 +13,15 @@ use obmen_diagnostics::{Problems, code};
 use obmen_formats::commerceml::{Layout, PackageSettings, check_target};
 use obmen_formats::{Format, Kind, csv};
 use obmen_sdk::{
-    Context, Error, ErrorKind, Load, LoadId, Operations, Repetition, Result, Sink, SinkAbilities, SinkCheck, SinkTarget, Stop,
-    TargetAbilities,
+    Context, Error, ErrorKind, Load, LoadId, Operations, Repetition, Result, Sink, SinkAbilities, SinkCheck,
+    SinkTarget, Stop, TargetAbilities,
 };
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How old a temporary file is when no load can be writing to it any more.
+const LEFTOVER_AGE: Duration = Duration::from_hours(24);
 
 /// The column before all others in CSV and Parquet.
 const OP: &str = "op";
@@ -24,7 +29,7 @@ const OP: &str = "op";
 /// How a target is written.
 #[derive(Clone, Debug)]
 struct Target {
-    target: SinkTarget,
+    of: SinkTarget,
     format: Format,
     kind: Kind,
 }
@@ -62,18 +67,22 @@ pub(crate) fn check(connection: &Settings, target: &SinkCheck<'_>, problems: &mu
     if let Err(message) = check_name(target.entity) {
         problems.error(code::UNKNOWN_ENTITY, target.span, message).help("write the name the files are to begin with");
     }
-    let span = if own.as_map().is_some_and(|map| map.entries.is_empty()) { target.span } else { place(&own, target.options) };
+    let span =
+        if own.as_map().is_some_and(|map| map.entries.is_empty()) { target.span } else { place(&own, target.options) };
     match kind(&format, target.entity) {
         Kind::Json => {
             let message = "a sink cannot write `json`: a list has no end until the last row is known";
             problems.error(code::INVALID_SETTING, span, message).help("write `format: jsonl`");
         }
         Kind::Csv if !target.children.is_empty() => {
-            let message = format!("CSV has no nested parts, but the sink has the child `{}`", target.children.join("`, `"));
+            let message =
+                format!("CSV has no nested parts, but the sink has the child `{}`", target.children.join("`, `"));
             let help = "write `format: jsonl` or `parquet`, or give the parts a sink of their own";
             problems.error(code::INVALID_SETTING, span, message).help(help);
         }
-        Kind::Csv | Kind::Parquet if target.columns.is_some_and(|columns| columns.iter().any(|column| column == OP)) => {
+        Kind::Csv | Kind::Parquet
+            if target.columns.is_some_and(|columns| columns.iter().any(|column| column == OP)) =>
+        {
             let message = "the relation has a column `op`, which is the name of the column with the operation";
             problems.error(code::INVALID_SETTING, target.span, message).help("rename it in the step before");
         }
@@ -85,14 +94,19 @@ pub(crate) fn check(connection: &Settings, target: &SinkCheck<'_>, problems: &mu
 ///
 /// # Errors
 /// `Unsupported` for what a format does not have; `SchemaMismatch` for what CommerceML does not have.
-pub(crate) fn open(folder: &Folder, settings: &Settings, context: &Context, targets: Vec<SinkTarget>) -> Result<Arc<dyn Sink>> {
+pub(crate) fn open(
+    folder: &Folder,
+    settings: &Settings,
+    context: &Context,
+    targets: Vec<SinkTarget>,
+) -> Result<Arc<dyn Sink>> {
     let mut all = Vec::with_capacity(targets.len());
     for target in targets {
         let mut problems = Problems::new();
         let (own, _) = split_format(&target.options);
         let format = decode_format(&own, &mut problems).ok_or_else(|| as_error(&problems))?.or(&settings.format);
         let kind = kind(&format, &target.entity);
-        all.push(Target { target, format, kind });
+        all.push(Target { of: target, format, kind });
     }
     let (stop, folder) = (context.stop.clone(), folder.clone());
     let packages = all.iter().filter(|target| target.kind == Kind::Commerceml).count();
@@ -102,10 +116,11 @@ pub(crate) fn open(folder: &Folder, settings: &Settings, context: &Context, targ
         return Ok(Arc::new(FileSink { folder, targets: Arc::new(all), abilities, stop }));
     }
     if packages < all.len() {
-        let message = "some sinks of the connection write CommerceML and some do not; give them connections of their own";
+        let message =
+            "some sinks of the connection write CommerceML and some do not; give them connections of their own";
         return Err(Error::new(ErrorKind::Unsupported, message));
     }
-    let mut targets: Vec<SinkTarget> = all.into_iter().map(|target| target.target).collect();
+    let mut targets: Vec<SinkTarget> = all.into_iter().map(|target| target.of).collect();
     for target in &mut targets {
         (_, target.options) = split_format(&target.options);
     }
@@ -135,17 +150,24 @@ impl Sink for PackageSink {
 
     async fn begin(&self, load: &LoadId) -> Result<Box<dyn Load>> {
         prepare(&self.folder, &self.stop).await?;
-        Ok(Box::new(package::PackageLoad::new(self.folder.clone(), &self.layout, &self.settings, load, self.stop.clone())))
+        Ok(Box::new(package::PackageLoad::new(
+            self.folder.clone(),
+            &self.layout,
+            &self.settings,
+            load,
+            self.stop.clone(),
+        )))
     }
 }
 
 impl Target {
     fn abilities(&self) -> Result<TargetAbilities> {
-        let name = &self.target.name;
-        check_name(&self.target.entity).map_err(|message| Error::invalid_data(message).with("sink", name))?;
+        let name = &self.of.name;
+        check_name(&self.of.entity).map_err(|message| Error::invalid_data(message).with("sink", name))?;
         let unsupported = |message: &'static str| Err(Error::new(ErrorKind::Unsupported, message).with("sink", name));
-        let is_nested = |kind: &DataType| matches!(kind, DataType::List(_) | DataType::LargeList(_) | DataType::Struct(_));
-        let schema = &self.target.schema;
+        let is_nested =
+            |kind: &DataType| matches!(kind, DataType::List(_) | DataType::LargeList(_) | DataType::Struct(_));
+        let schema = &self.of.schema;
         match self.kind {
             Kind::Json => return unsupported("a sink cannot write `json`; write `format: jsonl`"),
             Kind::Csv if schema.fields().iter().any(|field| is_nested(field.data_type())) => {
@@ -162,7 +184,7 @@ impl Target {
 
     /// How CSV of this target is written.
     fn csv(&self) -> csv::CsvStyle {
-        self.format.csv(&self.target.entity)
+        self.format.csv(&self.of.entity)
     }
 }
 
@@ -183,10 +205,30 @@ async fn prepare(folder: &Folder, stop: &Stop) -> Result<()> {
     }
     let folder = folder.clone();
     crate::blocking(move || {
-        std::fs::create_dir_all(folder.root())
-            .map_err(|error| crate::open::explain(error, "the folder cannot be created").with("file", folder.identity()))
+        std::fs::create_dir_all(folder.root()).and_then(|()| clear_leftovers(folder.root())).map_err(|error| {
+            crate::open::explain(error, "the folder cannot be prepared").with("file", folder.identity())
+        })
     })
     .await
+}
+
+/// Removes what loads left under temporary names when the machine went down in their middle. Young ones may
+/// belong to a load that is still going on in another process.
+fn clear_leftovers(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let ours = name.starts_with('.') && name.ends_with(".tmp");
+        if ours && Version::at(&path).is_ok_and(|version| version.rested(LEFTOVER_AGE)) {
+            tracing::info!(file = %path.display(), "what an interrupted load left is removed");
+            if path.is_dir() {
+                std::fs::remove_dir_all(&path)?;
+            } else {
+                std::fs::remove_file(&path)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn abilities_of(targets: Vec<TargetAbilities>, order: Vec<usize>, settings: &Settings) -> SinkAbilities {
@@ -202,7 +244,9 @@ fn kind(format: &Format, entity: &str) -> Kind {
 fn check_name(entity: &str) -> Result<(), String> {
     check_entity(entity)?;
     if entity.contains(['*', '?', ':', '"', '<', '>', '|']) || last(entity).starts_with('.') {
-        return Err(format!("`{entity}` cannot be a file's name everywhere: leave out `* ? : \" < > |` and a leading point"));
+        return Err(format!(
+            "`{entity}` cannot be a file's name everywhere: leave out `* ? : \" < > |` and a leading point"
+        ));
     }
     Ok(())
 }

@@ -23,7 +23,13 @@ pub(super) struct PackageLoad {
 }
 
 impl PackageLoad {
-    pub(super) fn new(folder: Folder, layout: &Arc<Layout>, settings: &PackageSettings, load: &LoadId, stop: Stop) -> Self {
+    pub(super) fn new(
+        folder: Folder,
+        layout: &Arc<Layout>,
+        settings: &PackageSettings,
+        load: &LoadId,
+        stop: Stop,
+    ) -> Self {
         let writer = Some(Writer::new(Arc::clone(layout), settings.clone()));
         Self { folder, writer, ids: Vec::new(), name: file_name(load), stop }
     }

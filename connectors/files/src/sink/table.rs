@@ -1,6 +1,7 @@
 //! One file of changes on its way to its final name.
 
 use super::{OP, Target};
+use crate::folder::Folder;
 use crate::open::explain;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -34,16 +35,16 @@ impl Table {
     ///
     /// # Errors
     /// Those of the disk.
-    pub(super) fn begin(target: &Target, path: PathBuf) -> Result<Self> {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let temporary = path.with_file_name(format!(".{name}.tmp"));
+    pub(super) fn begin(target: &Target, folder: &Folder, name: &str) -> Result<Self> {
+        let path = folder.path(name);
+        let temporary = folder.path(&format!(".{}.tmp", name.replace('/', "~")));
         let failed = |error| explain(error, "the file cannot be written").with("file", temporary.display());
-        if let Some(folder) = temporary.parent() {
+        if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
         let file = BufWriter::new(File::create(&temporary).map_err(failed)?);
-        let schema = &target.target.schema;
-        let (key, values) = (0..schema.fields().len()).partition(|at| target.target.key.contains(schema.field(*at).name()));
+        let schema = &target.of.schema;
+        let (key, values) = (0..schema.fields().len()).partition(|at| target.of.key.contains(schema.field(*at).name()));
         let mut table = Self { temporary, path, writer: None, ids: Vec::new(), key, values };
         table.writer = Some(match target.kind {
             Kind::Csv => Writer::Csv(csv::Writer::new(file, target.csv(), &[OP], schema)?),

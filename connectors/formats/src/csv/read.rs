@@ -36,7 +36,12 @@ pub fn schema(input: impl Read + Send + 'static, file: &str, style: &CsvStyle) -
 /// # Errors
 /// `SchemaMismatch` for a declared column the header lacks or has twice; `InvalidData` for a header
 /// that cannot be read; those of the input and of `emit`.
-pub fn read(input: impl Read + Send + 'static, reading: Reading<'_>, style: &CsvStyle, emit: &mut Emit<'_>) -> Result<()> {
+pub fn read(
+    input: impl Read + Send + 'static,
+    reading: Reading<'_>,
+    style: &CsvStyle,
+    emit: &mut Emit<'_>,
+) -> Result<()> {
     let file = reading.file;
     let mut records = open(input, file, style)?;
     let columns = Columns::find(&mut records, reading, style)?;
@@ -94,12 +99,19 @@ impl Columns {
         Ok(Self { wanted, least, most: names.len() })
     }
 
-    fn decode(&self, record: &Record<'_>, builders: &mut [ColumnBuilder], file: &str, style: &CsvStyle) -> Result<(), BadRow> {
+    fn decode(
+        &self,
+        record: &Record<'_>,
+        builders: &mut [ColumnBuilder],
+        file: &str,
+        style: &CsvStyle,
+    ) -> Result<(), BadRow> {
         let place = |index| show_place(file, record.place(index, |bytes| style.encoding.count_chars(bytes)));
         let count = record.len();
         if count < self.least || count > self.most {
             let expected = if style.header { "the header" } else { "the declaration" };
-            let reason = format!("has {}, {expected} has {}", plural(count), plural(self.least.max(self.most.min(count))));
+            let reason =
+                format!("has {}, {expected} has {}", plural(count), plural(self.least.max(self.most.min(count))));
             return Err(BadRow { place: place(count.min(self.most)), column: None, reason });
         }
         for ((name, index), builder) in self.wanted.iter().zip(builders) {
@@ -131,11 +143,7 @@ fn append(record: &Record<'_>, index: usize, builder: &mut ColumnBuilder, style:
     builder.append_text(&text, &style.text)
 }
 
-fn open(
-    input: impl Read + Send + 'static,
-    file: &str,
-    style: &CsvStyle,
-) -> Result<Records<Box<dyn Read + Send>>> {
+fn open(input: impl Read + Send + 'static, file: &str, style: &CsvStyle) -> Result<Records<Box<dyn Read + Send>>> {
     let with_file = |error: std::io::Error| Error::from(error).with("file", file);
     let input = style.encoding.transcode(input).map_err(with_file)?;
     let mut records = Records::new(input, style.delimiter, style.quote);
@@ -149,20 +157,21 @@ fn header<R: Read>(records: &mut Records<R>, file: &str, style: &CsvStyle) -> Re
     let record = match records.next(chars).map_err(|error| Error::from(error).with("file", file))? {
         Next::Record(record) => record,
         Next::Broken { place, reason } => {
-            return Err(Error::invalid_data(format!("the header cannot be read: {reason}")).with("file", show_place(file, place)));
+            return Err(Error::invalid_data(format!("the header cannot be read: {reason}"))
+                .with("file", show_place(file, place)));
         }
         Next::End => {
             return Err(Error::new(ErrorKind::SchemaMismatch, "the file is empty: it has no header").with("file", file));
         }
     };
     (0..record.len())
-        .map(|index| match style.encoding.decode(record.get(index)) {
-            Ok(name) => Ok(name.into_owned()),
-            Err(_) => {
-                let name = style.encoding.name();
-                Err(Error::invalid_data(format!("the header is not {name}; say which `encoding:` the file has"))
-                    .with("file", show_place(file, record.place(index, chars))))
-            }
+        .map(|index| {
+            let name = style.encoding.decode(record.get(index)).map(std::borrow::Cow::into_owned);
+            name.map_err(|_| {
+                let encoding = style.encoding.name();
+                Error::invalid_data(format!("the header is not {encoding}; say which `encoding:` the file has"))
+                    .with("file", show_place(file, record.place(index, chars)))
+            })
         })
         .collect()
 }

@@ -146,7 +146,12 @@ impl<R: Read> Records<R> {
                 }
                 Split::More if self.rest().len() >= MAX_RECORD => {
                     let quote = self.fields.last().filter(|field| field.quoted).map_or(0, |field| field.at);
-                    return self.broken(quote, quote, "the row is longer than 16 MiB; a quote may not be closed", chars);
+                    return self.broken(
+                        quote,
+                        quote,
+                        "the row is longer than 16 MiB; a quote may not be closed",
+                        chars,
+                    );
                 }
                 Split::More => self.fill()?,
                 Split::Broken { at, quote, reason } => return self.broken(at, quote, reason, chars),
@@ -180,8 +185,7 @@ impl<R: Read> Records<R> {
     fn skip_empty_lines(&mut self) -> std::io::Result<()> {
         loop {
             match self.rest() {
-                [] if !self.ended => self.fill()?,
-                [b'\r'] if !self.ended => self.fill()?,
+                [] | [b'\r'] if !self.ended => self.fill()?,
                 [b'\r', b'\n', ..] => self.consume(2),
                 [b'\r' | b'\n', ..] => self.consume(1),
                 _ => return Ok(()),
@@ -217,7 +221,8 @@ impl<R: Read> Records<R> {
             let first = raw.get(at).copied();
             let end = if first.is_some() && first == self.quote {
                 let quote = at;
-                match quoted(raw, at, self.quote.unwrap_or_default(), self.ended, &mut self.fields, &mut self.unescaped) {
+                match quoted(raw, at, self.quote.unwrap_or_default(), self.ended, &mut self.fields, &mut self.unescaped)
+                {
                     Some(end) => at = end,
                     None if self.ended => {
                         return Split::Broken { at: quote, quote, reason: "the quote is not closed" };
@@ -225,7 +230,11 @@ impl<R: Read> Records<R> {
                     None => return Split::More,
                 }
                 if raw.get(at).is_some_and(|byte| *byte != self.delimiter && !matches!(byte, b'\r' | b'\n')) {
-                    return Split::Broken { at, quote, reason: "text follows a closing quote; a quote inside a field is doubled" };
+                    return Split::Broken {
+                        at,
+                        quote,
+                        reason: "text follows a closing quote; a quote inside a field is doubled",
+                    };
                 }
                 at
             } else {
@@ -249,7 +258,14 @@ impl<R: Read> Records<R> {
 }
 
 /// Takes a quoted field that opens at `at`; gives the offset after its closing quote, or nothing if it is not closed.
-fn quoted(raw: &[u8], at: usize, quote: u8, ended: bool, fields: &mut Vec<Field>, unescaped: &mut Vec<u8>) -> Option<usize> {
+fn quoted(
+    raw: &[u8],
+    at: usize,
+    quote: u8,
+    ended: bool,
+    fields: &mut Vec<Field>,
+    unescaped: &mut Vec<u8>,
+) -> Option<usize> {
     let from = unescaped.len();
     let mut content = at + 1;
     let mut doubled = false;
@@ -318,9 +334,10 @@ mod tests {
         }
     }
 
-    type Table = Vec<Result<(u64, Vec<String>), ((u64, usize), &'static str)>>;
+    /// Line and fields, or the place and reason of what is broken.
+    type Row = Result<(u64, Vec<String>), ((u64, usize), &'static str)>;
 
-    fn read(text: &str, piece: usize) -> Table {
+    fn read(text: &str, piece: usize) -> Vec<Row> {
         let mut records = Records::new(Pieces(text.as_bytes(), piece), b';', Some(b'"'));
         let mut rows = Vec::new();
         loop {
@@ -335,7 +352,8 @@ mod tests {
         }
     }
 
-    fn row(line: u64, fields: &[&str]) -> Result<(u64, Vec<String>), ((u64, usize), &'static str)> {
+    #[expect(clippy::unnecessary_wraps, reason = "compared with what was read")]
+    fn row(line: u64, fields: &[&str]) -> Row {
         Ok((line, fields.iter().map(|field| (*field).to_owned()).collect()))
     }
 
@@ -343,7 +361,8 @@ mod tests {
     fn lines_are_counted_through_quoted_line_breaks() {
         let text = "a;b\r\n\"1\r\n2\";x\r\n\r\n3;\"\"\"q\"\"\"\n\"\";";
         for piece in 1..text.len() {
-            let expected = vec![row(1, &["a", "b"]), row(2, &["1\r\n2", "x"]), row(5, &["3", "\"q\""]), row(6, &["", ""])];
+            let expected =
+                vec![row(1, &["a", "b"]), row(2, &["1\r\n2", "x"]), row(5, &["3", "\"q\""]), row(6, &["", ""])];
             assert_eq!(read(text, piece), expected);
         }
     }

@@ -90,7 +90,8 @@ impl<W: Write> Writer<W> {
         let bytes = style.encoding.encode(text).map_err(|mark| {
             format!("has the character `{}`, which {} cannot write", mark.escape_debug(), style.encoding.name())
         })?;
-        let special = |byte: &u8| *byte == style.delimiter || Some(*byte) == style.quote || matches!(byte, b'\r' | b'\n');
+        let special =
+            |byte: &u8| *byte == style.delimiter || Some(*byte) == style.quote || matches!(byte, b'\r' | b'\n');
         let must = bytes.iter().any(special) || bytes.is_empty() || style.text.is_null(text);
         match style.quote {
             _ if !must => self.line.extend_from_slice(&bytes),

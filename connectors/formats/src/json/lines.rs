@@ -102,5 +102,11 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<Li
             break;
         }
     }
-    Ok(if too_long { Line::TooLong } else if any { Line::Whole } else { Line::End })
+    Ok(if too_long {
+        Line::TooLong
+    } else if any {
+        Line::Whole
+    } else {
+        Line::End
+    })
 }

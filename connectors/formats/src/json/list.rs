@@ -21,7 +21,11 @@ pub(super) fn objects(
     let seek = Seek { path, way: "the document", tracker: &tracker, names, take, failed: &mut failed };
     let result = seek.deserialize(&mut json).and_then(|()| json.end());
     if let Some(error) = failed {
-        return Err(if error.context().iter().any(|(key, _)| *key == "file") { error } else { error.with("file", file) });
+        return Err(if error.context().iter().any(|(key, _)| *key == "file") {
+            error
+        } else {
+            error.with("file", file)
+        });
     }
     result.map_err(|error| {
         if error.is_io() {
@@ -102,7 +106,10 @@ impl<'de> Visitor<'de> for Seek<'_> {
                 Err(self.fail(message))
             }
             None => {
-                let message = format!("{} is an object, expected a list; say with `at:` where the list is (keys: {others})", self.way);
+                let message = format!(
+                    "{} is an object, expected a list; say with `at:` where the list is (keys: {others})",
+                    self.way
+                );
                 Err(self.fail(message))
             }
         }

@@ -76,7 +76,13 @@ pub fn schema(input: impl BufRead, file: &str, layout: &Layout) -> Result<Schema
 ///
 /// # Errors
 /// As for [`schema`], and those of `emit`.
-pub fn read(input: impl BufRead, reading: Reading<'_>, layout: &Layout, style: &TextStyle, emit: &mut Emit<'_>) -> Result<()> {
+pub fn read(
+    input: impl BufRead,
+    reading: Reading<'_>,
+    layout: &Layout,
+    style: &TextStyle,
+    emit: &mut Emit<'_>,
+) -> Result<()> {
     let file = reading.file;
     let projected = reading.projected()?;
     let mut names = Names::fixed(projected.fields().iter().map(|field| field.name().as_str()));

@@ -61,7 +61,8 @@ pub fn write_object(out: &mut Vec<u8>, rows: &RecordBatch, columns: &[usize], ro
         let schema = rows.schema_ref();
         let field = schema.field(*index);
         crate::values::write_name(out, at, field.name());
-        write_json(out, rows.column(*index).as_ref(), field, row).map_err(|reason| format!("`{}` {reason}", field.name()))?;
+        write_json(out, rows.column(*index).as_ref(), field, row)
+            .map_err(|reason| format!("`{}` {reason}", field.name()))?;
     }
     out.push(b'}');
     Ok(())

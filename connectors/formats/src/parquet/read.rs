@@ -16,14 +16,15 @@ use obmen_sdk::{Error, ErrorKind, Result};
 /// Parquet; those of the input.
 pub fn schema(input: impl ChunkReader + 'static, file: &str) -> Result<SchemaRef> {
     let builder = open(input, file)?;
-    let kinds = builder.schema().fields().iter().map(|field| match natural(field) {
-        Some(kind) => Ok((field.name().clone(), kind)),
-        None => {
-            let message = format!("the column `{}` has the type {}, which no column can have", field.name(), field.data_type());
-            Err(Error::new(ErrorKind::SchemaMismatch, format!("{message}; declare the columns to read without it"))
+    let kinds = builder.schema().fields().iter().map(|field| {
+        let kind = natural(field).ok_or_else(|| {
+            let message =
+                format!("the column `{}` has the type {}, which no column can have", field.name(), field.data_type());
+            Error::new(ErrorKind::SchemaMismatch, format!("{message}; declare the columns to read without it"))
                 .with("file", file)
-                .with("column", field.name()))
-        }
+                .with("column", field.name())
+        })?;
+        Ok((field.name().clone(), kind))
     });
     Ok(schema_of(kinds.collect::<Result<Vec<_>>>()?))
 }
@@ -41,7 +42,8 @@ pub fn read(input: impl ChunkReader + 'static, reading: Reading<'_>, emit: &mut 
     let reader = builder.with_projection(mask).with_batch_size(reading.batch_rows.max(1)).build();
     let mut first = 1;
     for batch in reader.map_err(|error| damaged(error, file))? {
-        let batch = batch.map_err(|error| Error::invalid_data(format!("the file is damaged: {error}")).with("file", file))?;
+        let batch =
+            batch.map_err(|error| Error::invalid_data(format!("the file is damaged: {error}")).with("file", file))?;
         emit(conversion.apply(&batch, |row| format!("{file}: row {}", first + row))?)?;
         first += batch.num_rows();
     }

@@ -14,8 +14,8 @@ pub(crate) use show::write_name;
 pub use show::{show_text, write_json};
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int32Builder, Int64Builder,
-    StringBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int32Builder,
+    Int64Builder, StringBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{Date32Type, Field};
 use base64::Engine as _;
@@ -99,8 +99,11 @@ impl ColumnBuilder {
     pub fn new(field: &Field) -> Result<Self> {
         let kind = types::column_type(field).filter(|kind| types::arrow_type(*kind) == *field.data_type());
         let kind = kind.ok_or_else(|| {
-            Error::new(ErrorKind::Unsupported, format!("a column of Arrow type {} cannot be read from text", field.data_type()))
-                .with("column", field.name())
+            Error::new(
+                ErrorKind::Unsupported,
+                format!("a column of Arrow type {} cannot be read from text", field.data_type()),
+            )
+            .with("column", field.name())
         })?;
         let cells = match kind {
             ColumnType::String | ColumnType::Uuid | ColumnType::Json => Cells::Text(StringBuilder::new()),
@@ -295,7 +298,9 @@ mod tests {
 
     #[test]
     fn a_refused_value_leaves_the_column_as_it_was() {
-        for kind in ["bool", "int", "long", "decimal(5,2)", "double", "date", "time", "datetime", "uuid", "json", "binary"] {
+        for kind in
+            ["bool", "int", "long", "decimal(5,2)", "double", "date", "time", "datetime", "uuid", "json", "binary"]
+        {
             let mut column = builder(kind);
             assert!(column.append_text("чепуха", &TextStyle::default()).is_err(), "{kind}");
             assert!(column.append_text("", &TextStyle::default()).is_err() || kind == "binary", "{kind}");
@@ -305,7 +310,9 @@ mod tests {
 
     #[test]
     fn truth_has_eight_words() {
-        for (text, truth) in [("true", true), ("ДА", true), ("Истина", true), ("1", true), ("нет", false), ("Ложь", false)] {
+        for (text, truth) in
+            [("true", true), ("ДА", true), ("Истина", true), ("1", true), ("нет", false), ("Ложь", false)]
+        {
             assert_eq!(parse_bool(text), Ok(truth));
         }
         assert!(parse_bool("yes").is_err());
@@ -314,10 +321,21 @@ mod tests {
     #[test]
     fn uuids_become_canonical() {
         let canonical = "b1c89d94-cb6a-11e6-aede-5404a6b4b8ed";
-        for text in [canonical, "{B1C89D94-CB6A-11E6-AEDE-5404A6B4B8ED}", "b1c89d94cb6a11e6aede5404a6b4b8ed", " b1c89d94-cb6a-11e6-aede-5404a6b4b8ed "] {
+        for text in [
+            canonical,
+            "{B1C89D94-CB6A-11E6-AEDE-5404A6B4B8ED}",
+            "b1c89d94cb6a11e6aede5404a6b4b8ed",
+            " b1c89d94-cb6a-11e6-aede-5404a6b4b8ed ",
+        ] {
             assert_eq!(parse_uuid(text).as_deref(), Ok(canonical));
         }
-        for text in ["", "{b1c89d94-cb6a-11e6-aede-5404a6b4b8ed", "b1c89d94-cb6a-11e6-aede-5404a6b4b8e", "b1c89d94-cb6a-11e6-aede-5404a6b4b8eg", "b1c89d94-cb6a-11e6-aede5-404a6b4b8ed"] {
+        for text in [
+            "",
+            "{b1c89d94-cb6a-11e6-aede-5404a6b4b8ed",
+            "b1c89d94-cb6a-11e6-aede-5404a6b4b8e",
+            "b1c89d94-cb6a-11e6-aede-5404a6b4b8eg",
+            "b1c89d94-cb6a-11e6-aede5-404a6b4b8ed",
+        ] {
             assert!(parse_uuid(text).is_err(), "{text}");
         }
     }
@@ -339,12 +357,24 @@ mod tests {
     fn json_values_of_another_kind_are_refused() {
         let style = TextStyle::default();
         for (kind, value) in [
-            ("int", json!(true)), ("int", json!([1])), ("date", json!(20_260_101)), ("uuid", json!(5)),
-            ("string", json!({"a": 1})), ("bool", json!(2)), ("long", json!("")), ("int", json!(1.5)),
+            ("int", json!(true)),
+            ("int", json!([1])),
+            ("date", json!(20_260_101)),
+            ("uuid", json!(5)),
+            ("string", json!({"a": 1})),
+            ("bool", json!(2)),
+            ("long", json!("")),
+            ("int", json!(1.5)),
         ] {
             assert!(builder(kind).append_json(&value, &style).is_err(), "{kind} {value}");
         }
-        for (kind, value) in [("long", json!("9223372036854775807")), ("string", json!(5)), ("string", json!(true)), ("json", json!([1, {"a": null}])), ("bool", json!(1))] {
+        for (kind, value) in [
+            ("long", json!("9223372036854775807")),
+            ("string", json!(5)),
+            ("string", json!(true)),
+            ("json", json!([1, {"a": null}])),
+            ("bool", json!(1)),
+        ] {
             assert!(builder(kind).append_json(&value, &style).is_ok(), "{kind} {value}");
         }
     }

@@ -36,7 +36,9 @@ impl DatePattern {
                 ('m', 1 | 2) => Part::Month { two: run == 2 },
                 ('d', 1 | 2) => Part::Day { two: run == 2 },
                 (letter, _) if letter.is_alphanumeric() => {
-                    return Err(format!("`{text}` is not a date pattern; write it with dd, mm and yyyy, like `dd.mm.yyyy`"));
+                    return Err(format!(
+                        "`{text}` is not a date pattern; write it with dd, mm and yyyy, like `dd.mm.yyyy`"
+                    ));
                 }
                 (mark, _) => {
                     parts.push(Part::Mark(mark));
@@ -93,7 +95,11 @@ impl TryFrom<String> for DatePattern {
 /// A phrase for a bad row: not a date, or a time of day that a date has no room for.
 pub fn parse_date(text: &str, pattern: &DatePattern) -> Result<NaiveDate, String> {
     let moment = parse_datetime(text, pattern).map_err(|reason| reason.replace("date and time", "date"))?;
-    if moment.time() == NaiveTime::MIN { Ok(moment.date()) } else { Err("has a time of day, declare it datetime".to_owned()) }
+    if moment.time() == NaiveTime::MIN {
+        Ok(moment.date())
+    } else {
+        Err("has a time of day, declare it datetime".to_owned())
+    }
 }
 
 /// Reads a day and time without a zone; a day alone is its midnight. The time follows after `T` or a space.
@@ -151,14 +157,14 @@ pub fn parse_time(text: &str) -> Result<NaiveTime, String> {
 pub fn show_date(day: NaiveDate, pattern: &DatePattern) -> String {
     let mut text = String::with_capacity(10);
     for part in &pattern.parts {
-        text.push_str(&match part {
+        text.extend([match part {
             Part::Year => format!("{:04}", day.year()),
             Part::Month { two: true } => format!("{:02}", day.month()),
             Part::Month { two: false } => day.month().to_string(),
             Part::Day { two: true } => format!("{:02}", day.day()),
             Part::Day { two: false } => day.day().to_string(),
             Part::Mark(mark) => mark.to_string(),
-        });
+        }]);
     }
     text
 }
@@ -209,8 +215,13 @@ mod tests {
     #[test]
     fn dates_follow_their_pattern() {
         for (pattern, text) in [
-            ("dd.mm.yyyy", "09.12.2020"), ("d/m/yyyy", "9/12/2020"), ("mm/dd/yyyy", "12/09/2020"), ("yyyymmdd", "20201209"),
-            ("yyyy.mm.dd", "2020.12.09"), ("dd.mm.yyyy", "2020-12-09"), ("yyyy-mm-dd", "2020-12-09T00:00:00"),
+            ("dd.mm.yyyy", "09.12.2020"),
+            ("d/m/yyyy", "9/12/2020"),
+            ("mm/dd/yyyy", "12/09/2020"),
+            ("yyyymmdd", "20201209"),
+            ("yyyy.mm.dd", "2020.12.09"),
+            ("dd.mm.yyyy", "2020-12-09"),
+            ("yyyy-mm-dd", "2020-12-09T00:00:00"),
         ] {
             let pattern = DatePattern::parse(pattern).unwrap();
             assert_eq!(parse_date(text, &pattern), Ok(day(2020, 12, 9)), "{text}");
@@ -220,7 +231,9 @@ mod tests {
     #[test]
     fn what_is_not_a_date_is_refused() {
         let pattern = DatePattern::parse("dd.mm.yyyy").unwrap();
-        for text in ["", "31.02.2026", "9.12.2020", "09.12.20", "12/09/2020", "09.12.2020 0:23", "09.12.2020x", "00.01.2020"] {
+        for text in
+            ["", "31.02.2026", "9.12.2020", "09.12.20", "12/09/2020", "09.12.2020 0:23", "09.12.2020x", "00.01.2020"]
+        {
             assert!(parse_date(text, &pattern).is_err(), "{text}");
         }
         for pattern in ["dd.mm.yy", "yyyy-mm", "dd.mm.yyyy.dd", "xx", "", "ddd.mm.yyyy"] {
@@ -235,8 +248,17 @@ mod tests {
         assert_eq!(read("2016-12-26T16:00:52"), Ok(day(2016, 12, 26).and_hms_opt(16, 0, 52).unwrap()));
         assert_eq!(read("2016-12-26 7:05"), Ok(day(2016, 12, 26).and_hms_opt(7, 5, 0).unwrap()));
         assert_eq!(read("0001-01-01T00:00:00"), Ok(day(1, 1, 1).and_time(NaiveTime::MIN)));
-        assert_eq!(read("2016-12-26T00:00:00.1234560"), Ok(day(2016, 12, 26).and_hms_micro_opt(0, 0, 0, 123_456).unwrap()));
-        for text in ["2016-12-26T16:00:52Z", "2016-12-26T16:00:52+03:00", "2016-12-26T24:00", "2016-12-26T10:00:60", "2016-12-26T10:00:00.1234567"] {
+        assert_eq!(
+            read("2016-12-26T00:00:00.1234560"),
+            Ok(day(2016, 12, 26).and_hms_micro_opt(0, 0, 0, 123_456).unwrap())
+        );
+        for text in [
+            "2016-12-26T16:00:52Z",
+            "2016-12-26T16:00:52+03:00",
+            "2016-12-26T24:00",
+            "2016-12-26T10:00:60",
+            "2016-12-26T10:00:00.1234567",
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
     }

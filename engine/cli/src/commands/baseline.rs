@@ -4,14 +4,14 @@ use crate::cells;
 use crate::commands::journal::check_names;
 use crate::console::STRONG;
 use crate::exit::{Exit, Failure};
-use crate::project::{Equipment, Project, options};
+use crate::project::{self, Equipment, Project, options};
 use crate::session::Session;
+use crate::text::line;
 use crate::words::{self, counted, grouped};
 use obmen_runtime::operate::{self, AdoptReport};
 use obmen_runtime::state::{Durability, State, StateLock};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 /// Extra keys that are listed.
 const SHOWN: usize = 20;
@@ -161,11 +161,11 @@ async fn compare(
     by: Option<&str>,
 ) -> Result<Exit, Failure> {
     let pipeline = project.pipeline(session, &sink.pipeline).await?;
-    let written = project.sink(pipeline, &sink.sink)?;
+    let written = project::sink(pipeline, &sink.sink)?;
     let known: Vec<&str> = written.children.names().collect();
     for (child, _) in &shown.children {
         if !known.contains(&child.as_str()) {
-            return Err(crate::project::unknown("child", child, &known));
+            return Err(project::unknown("child", child, &known));
         }
     }
     let options = options(session, pipeline)?;
@@ -200,18 +200,18 @@ fn text(report: &AdoptReport, adopted: bool, obmen: &str, pipeline: &str) -> Str
         (report.extra, "extra there", "not ours, left alone"),
     ];
     for (rows, what, meaning) in lines {
-        writeln!(text, "  {:>12} {what}: {meaning}", grouped(rows)).unwrap_or_default();
+        line!(text, "  {:>12} {what}: {meaning}", grouped(rows));
     }
     for key in report.extra_keys.iter().take(SHOWN) {
-        writeln!(text, "    extra: {}", words::key(key)).unwrap_or_default();
+        line!(text, "    extra: {}", words::key(key));
     }
-    writeln!(text, "see what is left: {obmen} plan {pipeline}").unwrap_or_default();
+    line!(text, "see what is left: {obmen} plan {pipeline}");
     text
 }
 
 async fn assume(session: &Session, project: &Project, sink: &Sink, by: &str) -> Result<Exit, Failure> {
     let pipeline = project.pipeline(session, &sink.pipeline).await?;
-    project.sink(pipeline, &sink.sink)?;
+    project::sink(pipeline, &sink.sink)?;
     let options = options(session, pipeline)?;
     let equipment = Equipment::new(session, project)?;
     let rows =

@@ -4,6 +4,7 @@ use crate::console::{BAD, FAINT, GOOD, LOOK};
 use crate::exit::{Exit, Failure};
 use crate::project::{Equipment, Project, unknown};
 use crate::session::Session;
+use crate::text::line;
 use crate::words;
 use futures::future::join_all;
 use obmen_runtime::connections::Connections;
@@ -13,7 +14,6 @@ use obmen_sdk::{Error, ErrorKind, Result as Answer, SourceTarget};
 use obmen_spec::pipeline::Source;
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 /// Asks every outside system of the profile whether it answers and lets us in. Nothing is changed there.
 ///
@@ -135,7 +135,7 @@ fn show(session: &Session, project: &Project, connections: &[Asked], sources: &[
     let mut text = String::new();
     connections.iter().chain(sources).for_each(|one| one.tell(&mut text));
     if !sources.is_empty() {
-        writeln!(text, "{FAINT}columns are kept in {FILE}{FAINT:#}").unwrap_or_default();
+        line!(text, "{FAINT}columns are kept in {FILE}{FAINT:#}");
     }
     session.console.result(&text)
 }
@@ -151,14 +151,12 @@ impl Asked {
     fn tell(&self, text: &mut String) {
         match &self.answer {
             Ok(answer) => {
-                writeln!(text, "{GOOD}ok{GOOD:#}      {}  {FAINT}{}{FAINT:#}", self.name, words::plain(answer))
-                    .unwrap_or_default();
+                line!(text, "{GOOD}ok{GOOD:#}      {}  {FAINT}{}{FAINT:#}", self.name, words::plain(answer));
             }
             Err(error) => {
-                writeln!(text, "{BAD}failed{BAD:#}  {}  {}", self.name, words::plain(&error.to_string()))
-                    .unwrap_or_default();
+                line!(text, "{BAD}failed{BAD:#}  {}  {}", self.name, words::plain(&error.to_string()));
                 if let Some(help) = help(error) {
-                    writeln!(text, "        {LOOK}help:{LOOK:#} {help}").unwrap_or_default();
+                    line!(text, "        {LOOK}help:{LOOK:#} {help}");
                 }
             }
         }

@@ -1,14 +1,13 @@
 //! `obmen explain`: a code of a diagnostic, or what became of a row.
 
-use crate::commands::journal::check_names;
 use crate::console::FAINT;
 use crate::exit::{Exit, Failure};
 use crate::markdown;
-use crate::project::{Equipment, Project, options, unknown};
+use crate::project::{self, Equipment, Project, options};
 use crate::session::Session;
+use crate::text::line;
 use obmen_diagnostics::{Code, all_codes, find_code};
 use serde_json::json;
-use std::fmt::Write as _;
 
 /// Explains a code of a diagnostic: what it means, why it is refused, what to write instead.
 ///
@@ -85,7 +84,7 @@ fn list(session: &Session) -> Result<Exit, Failure> {
     let widest = all_codes().iter().map(|code| code.name.len()).max().unwrap_or(0);
     let mut text = String::new();
     for code in all_codes() {
-        writeln!(text, "{:<widest$}  {FAINT}{}{FAINT:#}", code.name, about(*code)).unwrap_or_default();
+        line!(text, "{:<widest$}  {FAINT}{}{FAINT:#}", code.name, about(*code));
     }
     session.console.result(&text)?;
     Ok(Exit::Done)
@@ -99,11 +98,7 @@ fn about(code: Code) -> &'static str {
 async fn row(session: &Session, pipeline: &str, sink: &str, key: &str) -> Result<Exit, Failure> {
     let project = Project::open(session)?;
     let written = project.pipeline(session, pipeline).await?;
-    let names: Vec<&str> = written.sinks.names().collect();
-    if !names.contains(&sink) {
-        return Err(unknown("sink", sink, &names));
-    }
-    check_names(&project, project.state()?.as_ref(), Some(pipeline), Some(sink))?;
+    project::sink(written, sink)?;
     let options = options(session, written)?;
     let equipment = Equipment::new(session, &project)?;
     let explanation = equipment

@@ -6,6 +6,7 @@ use crate::exit::{Exit, Failure};
 use crate::project::{Project, Scope, scopes};
 use crate::session::Session;
 use crate::table::Table;
+use crate::text::line;
 use crate::time;
 use crate::words::{self, counted, grouped};
 use chrono::SecondsFormat;
@@ -13,7 +14,6 @@ use obmen_runtime::journal::{self, ChangeRecord};
 use obmen_runtime::state::{Hold, HoldReason, HoldState, ScopeId, State};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 /// Changes that were deliberately not sent: too many deletes or updates, a source that brings nothing, a first load, a new
 /// column. A named person approves or rejects them; the next run does what was decided.
@@ -138,17 +138,16 @@ fn show(session: &Session, project: &Project, id: i64, limit: usize) -> Result<E
     }
     let mut text = String::new();
     let rows = counted(hold.rows, "change", "changes");
-    writeln!(text, "{STRONG}hold {id}{STRONG:#} of {}/{}: {rows}, {}", scope.pipeline, scope.sink, hold.reason.name())
-        .unwrap_or_default();
-    writeln!(text, "  {}", words::plain(&hold.detail)).unwrap_or_default();
-    writeln!(text, "  {LOOK}{}{LOOK:#}{}", hold.state.name(), decided(&hold)).unwrap_or_default();
+    line!(text, "{STRONG}hold {id}{STRONG:#} of {}/{}: {rows}, {}", scope.pipeline, scope.sink, hold.reason.name());
+    line!(text, "  {}", words::plain(&hold.detail));
+    line!(text, "  {LOOK}{}{LOOK:#}{}", hold.state.name(), decided(&hold));
     text.push('\n');
     let key = |child: &str| project.child_key(&scope.pipeline, &scope.sink, child);
     for change in found.iter().take(limit) {
-        writeln!(text, "  {}", changes::line(change, &key)).unwrap_or_default();
+        line!(text, "  {}", changes::line(change, &key));
     }
     if found.len() > limit {
-        writeln!(text, "  {FAINT}… {} more: --limit shows them{FAINT:#}", found.len() - limit).unwrap_or_default();
+        line!(text, "  {FAINT}… {} more: --limit shows them{FAINT:#}", found.len() - limit);
     }
     session.console.result(&text)?;
     Ok(Exit::Done)

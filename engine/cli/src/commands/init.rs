@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failure> {
     let folder = &arguments.folder;
     let there: Vec<String> =
-        FILES.iter().map(|(name, _)| folder.join(name)).filter(|path| path.exists()).map(shown).collect();
+        FILES.iter().map(|(name, _)| folder.join(name)).filter(|path| path.exists()).map(|path| shown(&path)).collect();
     if !there.is_empty() {
         let message = format!("nothing is overwritten, and this is there already: {}", there.join(", "));
         return Err(Failure::usage(message).help("name another folder: `obmen init DIR`"));
@@ -41,15 +41,15 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Fail
         let path = folder.join(name);
         write(&path, text).map_err(|error| Error::from(error).with("file", path.display()))?;
     }
-    let files: Vec<String> = FILES.iter().map(|(name, _)| shown(folder.join(name))).collect();
+    let files: Vec<String> = FILES.iter().map(|(name, _)| shown(&folder.join(name))).collect();
     if session.console.is_json() {
         session.console.json(&json!({ "files": files }))?;
         return Ok(Exit::Done);
     }
-    let made: String = files.iter().map(|file| format!("  {file}\n")).collect();
+    let made = files.join("\n  ");
     let step = if folder == Path::new(".") { String::new() } else { format!("  cd {}\n", folder.display()) };
     session.console.result(&format!(
-        "made\n{made}\n{STRONG}next:{STRONG:#}\n{step}  obmen test                  # the pipeline's tests\n  \
+        "made\n  {made}\n\n{STRONG}next:{STRONG:#}\n{step}  obmen test                  # the pipeline's tests\n  \
          obmen plan price_changes    # what would be written\n  obmen run price_changes     # .obmen/reports has it then\n"
     ))?;
     Ok(Exit::Done)
@@ -62,6 +62,6 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
     OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
 }
 
-fn shown(path: PathBuf) -> String {
-    obmen_runtime::workspace::shown(&path)
+fn shown(path: &Path) -> String {
+    obmen_runtime::workspace::shown(path)
 }

@@ -5,10 +5,10 @@ use crate::console::{BAD, FAINT, GOOD, LOOK};
 use crate::exit::{Exit, Failure};
 use crate::project::{Project, unknown};
 use crate::session::Session;
+use crate::text::line;
 use crate::{time, words};
 use obmen_runtime::journal::{ChangeRecord, Filter};
 use serde_json::json;
-use std::fmt::Write as _;
 
 /// Shows what was sent, newest first: when, old → new, with which answer.
 #[derive(Debug, clap::Args)]
@@ -129,12 +129,11 @@ fn sent_line(project: &Project, change: &ChangeRecord, text: &mut String) {
     let outcome = &change.outcome;
     let reason = change.reason.as_deref().map(|reason| format!(": {}", words::plain(reason))).unwrap_or_default();
     let id = change.remote_id.as_deref().map(|id| format!(" as {}", words::plain(id))).unwrap_or_default();
-    writeln!(
+    line!(
         text,
         "{FAINT}{}  {}/{}{FAINT:#}  {line}  {style}{outcome}{style:#}{id}{reason}",
         time::shown_text(&change.at),
         change.pipeline,
         change.sink
-    )
-    .unwrap_or_default();
+    );
 }

@@ -6,12 +6,12 @@ use crate::exit::{Exit, Failure};
 use crate::project::{Equipment, Project, options, scopes};
 use crate::report;
 use crate::session::Session;
+use crate::text::line;
 use crate::words::counted;
 use obmen_runtime::journal::{self, ChangeRecord};
 use obmen_runtime::report::{RunReport, SinkReport};
 use obmen_runtime::state::{PlanRecord, State};
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 
 /// Changes of a sink that are shown without `--all`.
 const SHOWN: usize = 20;
@@ -120,22 +120,21 @@ impl Planned {
                 continue;
             }
             let heading = heading(sink);
-            writeln!(text, "\n  {STRONG}{}{STRONG:#}: {heading}", sink.sink).unwrap_or_default();
+            line!(text, "\n  {STRONG}{}{STRONG:#}: {heading}", sink.sink);
             let key = |child: &str| project.child_key(&report.pipeline, &sink.sink, child);
             for change in found.iter().take(limit) {
                 let why = why(change);
-                writeln!(text, "    {}{why}", changes::line(change, &key)).unwrap_or_default();
+                line!(text, "    {}{why}", changes::line(change, &key));
             }
             if found.len() > limit {
-                writeln!(text, "    {FAINT}… and more: --all shows them{FAINT:#}").unwrap_or_default();
+                line!(text, "    {FAINT}… and more: --all shows them{FAINT:#}");
             }
         }
         if let Some((_, plan)) = &self.0 {
             if report.sinks.iter().all(|sink| sink.due + sink.held + sink.invalid == 0) {
                 text.push_str("\n  nothing to send: the other side has everything\n");
             } else {
-                writeln!(text, "\n  send exactly this: {obmen} run {} --plan {}", report.pipeline, plan.id)
-                    .unwrap_or_default();
+                line!(text, "\n  send exactly this: {obmen} run {} --plan {}", report.pipeline, plan.id);
             }
         }
         Ok(text)

@@ -7,12 +7,12 @@ use crate::console::{FAINT, LOOK, STRONG};
 use crate::exit::{Exit, Failure};
 use crate::project::Project;
 use crate::session::Session;
+use crate::text::line;
 use crate::time;
 use crate::words::{self, counted};
 use obmen_runtime::journal::ChangeRecord;
 use obmen_runtime::operate;
 use serde_json::json;
-use std::fmt::Write as _;
 
 /// What waits to be sent, and why: refused rows and when they are offered again, rows in doubt, rows that wait for others.
 #[derive(Debug, clap::Args)]
@@ -121,13 +121,12 @@ fn line(project: &Project, change: &ChangeRecord, text: &mut String) {
         change.due.as_deref().map(|due| format!(" {FAINT}→ {}{FAINT:#}", time::shown_text(due))).unwrap_or_default();
     let (place, outcome) = (format!("{}/{}", change.pipeline, change.sink), &change.outcome);
     let line = changes::line(change, &key);
-    writeln!(text, "{FAINT}{place}{FAINT:#}  {line}  {LOOK}{outcome}{LOOK:#}{reason}{due}").unwrap_or_default();
+    line!(text, "{FAINT}{place}{FAINT:#}  {line}  {LOOK}{outcome}{LOOK:#}{reason}{due}");
 }
 
 fn show(project: &Project, change: &ChangeRecord, text: &mut String) {
     let key = |child: &str| project.child_key(&change.pipeline, &change.sink, child);
-    writeln!(text, "{STRONG}{}/{}{STRONG:#}  {}", change.pipeline, change.sink, changes::line(change, &key))
-        .unwrap_or_default();
+    line!(text, "{STRONG}{}/{}{STRONG:#}  {}", change.pipeline, change.sink, changes::line(change, &key));
     let facts = [
         ("why", Some(change.outcome.clone())),
         ("reason", change.reason.as_deref().map(words::plain)),
@@ -139,7 +138,7 @@ fn show(project: &Project, change: &ChangeRecord, text: &mut String) {
     ];
     for (name, fact) in facts {
         if let Some(fact) = fact {
-            writeln!(text, "  {name:<16} {fact}").unwrap_or_default();
+            line!(text, "  {name:<16} {fact}");
         }
     }
     text.push('\n');

@@ -5,11 +5,11 @@ use crate::exit::{Exit, Failure};
 use crate::project::Project;
 use crate::session::Session;
 use crate::table::Table;
+use crate::text::line;
 use crate::time;
 use chrono::SecondsFormat;
 use obmen_runtime::state::RunRecord;
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 
 /// Lists past runs, newest first; `runs show ID` tells one in full.
 #[derive(Debug, clap::Args)]
@@ -125,15 +125,19 @@ fn tell(name: &str, value: &Value, depth: usize, text: &mut String) {
         Value::Object(fields) if fields.is_empty() => {}
         Value::Array(items) if items.is_empty() => {}
         Value::Object(fields) => {
-            writeln!(text, "{indent}{name}").unwrap_or_default();
-            fields.iter().for_each(|(name, value)| tell(name, value, depth + 1, text));
+            line!(text, "{indent}{name}");
+            for (name, value) in fields {
+                tell(name, value, depth + 1, text);
+            }
         }
         Value::Array(items) => {
-            writeln!(text, "{indent}{name}").unwrap_or_default();
-            items.iter().for_each(|item| tell("-", item, depth + 1, text));
+            line!(text, "{indent}{name}");
+            for item in items {
+                tell("-", item, depth + 1, text);
+            }
         }
-        Value::String(words) => writeln!(text, "{indent}{name}: {}", crate::words::plain(words)).unwrap_or_default(),
-        other => writeln!(text, "{indent}{name}: {other}").unwrap_or_default(),
+        Value::String(words) => line!(text, "{indent}{name}: {}", crate::words::plain(words)),
+        other => line!(text, "{indent}{name}: {other}"),
     }
 }
 

@@ -5,9 +5,9 @@ use crate::environment;
 use crate::exit::{Exit, Failure};
 use crate::sandbox::SandboxOptions;
 use crate::session::{Session, interrupted};
+use crate::text::line;
 use obmen_sdk::Secret;
 use serde_json::json;
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ const TRADE: &str = "fixtures/trade";
 
 /// Starts a simulated 1C (OData) and a simulated web shop (`1c_exchange`), until Ctrl-C.
 ///
-/// They refuse what the real systems refuse. The passwords are those of TRADE_PASSWORD and SHOP_PASSWORD, so that the same
+/// They refuse what the real systems refuse. The passwords are those of `TRADE_PASSWORD` and `SHOP_PASSWORD`, so that the same
 /// variables serve the profile `sandbox`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", default_value = "exchange")]
     user: String,
 
-    /// Password of both [default: TRADE_PASSWORD and SHOP_PASSWORD, else `sandbox`]
+    /// Password of both [default: `TRADE_PASSWORD` and `SHOP_PASSWORD`, else `sandbox`]
     #[arg(long, value_name = "PASSWORD")]
     password: Option<String>,
 }
@@ -112,7 +112,7 @@ fn told(arguments: &Arguments, trade: Option<&str>, shop: Option<&str>) -> Strin
     let running = systems.into_iter().filter_map(|(name, variable, url)| Some((name, variable, url?)));
     let mut variables = String::new();
     for (name, variable, url) in running {
-        writeln!(text, "{GOOD}{name:<5}{GOOD:#} {url}  user {}", arguments.user).unwrap_or_default();
+        line!(text, "{GOOD}{name:<5}{GOOD:#} {url}  user {}", arguments.user);
         let (password, shown) = password(arguments, variable);
         if shown {
             let set = if cfg!(windows) {
@@ -120,11 +120,11 @@ fn told(arguments: &Arguments, trade: Option<&str>, shop: Option<&str>) -> Strin
             } else {
                 format!("  export {variable}={password}")
             };
-            writeln!(variables, "{set}").unwrap_or_default();
+            line!(variables, "{set}");
         } else {
-            writeln!(variables, "  {variable} is set already").unwrap_or_default();
+            line!(variables, "  {variable} is set already");
         }
     }
-    writeln!(text, "\n{STRONG}for the profile of these systems:{STRONG:#}\n{variables}").unwrap_or_default();
+    line!(text, "\n{STRONG}for the profile of these systems:{STRONG:#}\n{variables}");
     text
 }

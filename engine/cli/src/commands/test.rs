@@ -5,12 +5,12 @@ use crate::console::{BAD, FAINT, GOOD, LOOK, STRONG};
 use crate::exit::{Exit, Failure};
 use crate::project::{Project, unknown};
 use crate::session::Session;
+use crate::text::line;
 use crate::words::{self, counted};
 use obmen_diagnostics::render::{self, junit};
 use obmen_runtime::testing::{Case, Suite, TestFilter, TestReport, run_tests};
 use obmen_runtime::workspace::Workspace;
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 
 /// Runs the tests `NAME.test.yaml` of pipelines. No network, ever: sources are rows, sinks are scripts.
 #[derive(Debug, clap::Args)]
@@ -75,30 +75,29 @@ fn check_name(workspace: &Workspace, pipeline: &str) -> Result<(), Failure> {
 fn text(report: &TestReport) -> String {
     let mut text = String::new();
     for suite in &report.suites {
-        writeln!(text, "{STRONG}{}{STRONG:#}", suite.file).unwrap_or_default();
+        line!(text, "{STRONG}{}{STRONG:#}", suite.file);
         suite.cases.iter().for_each(|case| case_text(case, &mut text));
         let bare: Vec<&str> =
             suite.coverage.iter().filter(|(_, covered)| !covered).map(|(rule, _)| rule.as_str()).collect();
         if !bare.is_empty() {
-            writeln!(text, "  {LOOK}never tested:{LOOK:#} {}", bare.join(", ")).unwrap_or_default();
+            line!(text, "  {LOOK}never tested:{LOOK:#} {}", bare.join(", "));
         }
     }
     let (passed, failed) = (counted(report.passed() as u64, "test passed", "tests passed"), report.failed());
     let style = if failed > 0 { BAD } else { GOOD };
     let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
-    writeln!(text, "\n{style}{passed}{failed}{style:#}").unwrap_or_default();
+    line!(text, "\n{style}{passed}{failed}{style:#}");
     text
 }
 
 fn case_text(case: &Case, text: &mut String) {
     let took = format!("{} ms", case.duration_ms);
     match &case.failure {
-        None => writeln!(text, "  {GOOD}ok{GOOD:#}    {}  {FAINT}{took}{FAINT:#}", case.name).unwrap_or_default(),
+        None => line!(text, "  {GOOD}ok{GOOD:#}    {}  {FAINT}{took}{FAINT:#}", case.name),
         Some(failure) => {
-            writeln!(text, "  {BAD}FAIL{BAD:#}  {}  {FAINT}line {}, {took}{FAINT:#}", case.name, case.line)
-                .unwrap_or_default();
+            line!(text, "  {BAD}FAIL{BAD:#}  {}  {FAINT}line {}, {took}{FAINT:#}", case.name, case.line);
             for line in failure.trim_end().lines() {
-                writeln!(text, "        {}", words::plain(line).trim_end()).unwrap_or_default();
+                line!(text, "        {}", words::plain(line).trim_end());
             }
         }
     }

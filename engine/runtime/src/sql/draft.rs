@@ -244,7 +244,7 @@ impl Planned<'_> {
                     format!("column `{}` is of type {}, which no column has", field.name(), types::name(field.data_type()));
                 problems
                     .error(code::SQL_TYPE, place(at), message)
-                    .help("cast it: `CAST(x AS string)`; days between dates are `date_part('day', a - b)`");
+                    .help("cast it to a type of `columns:`, like `CAST(x AS string)`");
                 fine = false;
             }
         }

@@ -122,10 +122,17 @@ fn in_words(text: &str, diagnostic: Option<&Diagnostic>) -> (Code, String, Optio
         return (code::SQL_TYPE, "the parts of UNION have different numbers of columns".to_owned(), Some(help));
     }
     if let Some(name) = function_name(text) {
+        // Our own functions say themselves what they take.
+        if let Some((_, ours)) = text.split_once(&format!("`{name}` takes")) {
+            let ours = ours.split(". ").next().unwrap_or(ours).trim_end_matches('.');
+            return (code::SQL_TYPE, format!("`{name}` takes{ours}"), None);
+        }
         let counts = text.matches("arguments but received").count();
         if counts > 0 && counts == text.matches("but received").count() {
-            let given = text.rsplit("but received ").next().map_or("", |rest| rest.trim_end_matches(['.', '\'']));
-            let message = format!("`{name}` does not take {given} arguments");
+            let given = text.rsplit("but received ").next().and_then(|rest| rest.split(['.', ' ', ',']).next());
+            let given = given.unwrap_or("that many");
+            let plural = if given == "1" { "" } else { "s" };
+            let message = format!("`{name}` does not take {given} argument{plural}");
             return (code::SQL_TYPE, message, Some(arguments_help(name)));
         }
         let given = between(text, "coercion from ", " to the signature").or_else(|| between(text, "types: (", ")"));
@@ -139,6 +146,15 @@ fn in_words(text: &str, diagnostic: Option<&Diagnostic>) -> (Code, String, Optio
     if let Some((left, operator, right)) = operands(text) {
         let message = format!("`{operator}` does not take {left} and {right}");
         return (code::SQL_TYPE, message, Some("cast one side: `CAST(x AS …)`".to_owned()));
+    }
+    if text.contains("OuterReferenceColumn") || lower.contains("correlated scalar subquery") {
+        let message = "a query inside the query uses columns of the row outside in a way that is not available".to_owned();
+        let help = "compute it in a query of its own and JOIN it, or take one value: `max(…)`".to_owned();
+        return (code::SQL_NOT_ALLOWED, message, Some(help));
+    }
+    if lower.contains("aggregate functions are not allowed in the where") {
+        let message = "WHERE sees single rows, and an aggregate many".to_owned();
+        return (code::SQL_NOT_ALLOWED, message, Some("put the condition into HAVING".to_owned()));
     }
     if lower.contains("non-boolean predicate") || lower.contains("filter predicate must return boolean") {
         return (code::SQL_TYPE, "the condition is not true or false".to_owned(), Some("write a comparison".to_owned()));
@@ -257,7 +273,13 @@ pub(super) fn meant<'a>(column: &Column, known: &'a [Column]) -> Option<&'a str>
 
 /// Reports a mistake at a place.
 pub(super) fn report(mistake: &Mistake, at: Option<TokenSpan>, places: Places<'_>, problems: &mut Problems) {
-    let place = at.map_or_else(|| places.whole(), |at| places.of(at));
+    let mut place = at.map_or_else(|| places.whole(), |at| places.of(at));
+    if let (Some(at), Mistake::Other { message, .. }) = (at, mistake)
+        && let Some(kind) = message.strip_prefix("unknown type `").or_else(|| message.strip_prefix("the type `"))
+    {
+        // The parser does not say where a type stands; it follows what is cast.
+        place = kind.split_once('`').and_then(|(kind, _)| places.after(at, kind)).unwrap_or(place);
+    }
     match mistake {
         Mistake::Column { column, known, .. } => {
             let relations: Vec<&str> = known.iter().filter_map(|other| other.relation.as_ref()).map(|r| r.table()).collect();
@@ -283,6 +305,9 @@ pub(super) fn report(mistake: &Mistake, at: Option<TokenSpan>, places: Places<'_
                     if column.relation.is_none() && at.is_some() {
                         problem.fix(place, quoted(near));
                     }
+                }
+                None if places.is_quoted(place) => {
+                    problem.help(format!("a text is written in single quotes: '{}'", column.name));
                 }
                 None if !known.is_empty() => {
                     problem.help(format!("columns here: {}", list(known)));

@@ -121,8 +121,8 @@ impl Sql {
     /// # Errors
     /// `Internal` if DataFusion refuses the options.
     pub fn new(options: Options) -> Result<Self> {
-        let state = session::open(&options).map_err(|error| Error::internal(error.strip_backtrace()))?;
         let functions = functions::Functions::new(options.now);
+        let state = session::open(&options, &functions).map_err(|error| Error::internal(error.strip_backtrace()))?;
         Ok(Self { state, functions, vars: BTreeMap::new(), relations: BTreeMap::new() })
     }
 

@@ -47,6 +47,22 @@ impl<'a> Places<'a> {
         self.of(tokens(span))
     }
 
+    /// Whether a place begins with a double quote.
+    pub(super) fn is_quoted(self, place: Span) -> bool {
+        let starts = |(at, _): (usize, &str)| self.sql.place(at..at).range().start == place.range().start;
+        self.sql.text.match_indices('"').any(starts)
+    }
+
+    /// The first piece of SQL like `text`, in any case, at or after some tokens.
+    pub(super) fn after(self, span: TokenSpan, text: &str) -> Option<Span> {
+        let start = self.offset(span.start);
+        let rest = self.sql.text.get(start..)?;
+        let at = rest.char_indices().find_map(|(at, _)| {
+            rest.get(at..at + text.len()).filter(|piece| piece.eq_ignore_ascii_case(text)).map(|_| start + at)
+        })?;
+        Some(self.sql.place(at..at + text.len()))
+    }
+
     /// The word that begins at a line and column, or the end of the text.
     pub(super) fn word(self, at: Option<(usize, usize)>) -> Span {
         let text = &self.sql.text;

@@ -1,10 +1,12 @@
 //! What a query may not say: statements other than one SELECT, clauses that would be read and ignored,
 //! functions that do not exist or whose result is not always the same, relations that do not exist.
 
+use super::exact::decimal;
 use super::functions::{Functions, Known};
 use super::place::Places;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArgumentClause, FunctionArguments, GroupByExpr, JoinOperator,
+    BinaryOperator, Expr, Function, FunctionArgumentClause, FunctionArguments, GroupByExpr, JoinConstraint,
+    JoinOperator,
     LimitClause, ObjectName, OrderBy, OrderByKind, Query, Select, SelectFlavor, SetExpr, Spanned, TableFactor, Value,
     ValueWithSpan, Visit, Visitor,
 };
@@ -157,6 +159,23 @@ impl Checker<'_> {
         if !usual {
             self.refuse(span, "this kind of join is not available", "write JOIN, LEFT JOIN, RIGHT JOIN or FULL JOIN");
         }
+        match operator {
+            CrossJoin(_) => {}
+            Join(constraint) | Inner(constraint) | Left(constraint) | LeftOuter(constraint) | Right(constraint)
+            | RightOuter(constraint) | FullOuter(constraint) | Semi(constraint) | LeftSemi(constraint)
+            | RightSemi(constraint) | Anti(constraint) | LeftAnti(constraint) | RightAnti(constraint) => match constraint {
+                JoinConstraint::Natural => self.refuse(
+                    span,
+                    "NATURAL JOIN joins by whatever names happen to be the same",
+                    "say how: `ON a.x = b.x` or `USING (x)`",
+                ),
+                JoinConstraint::None => {
+                    self.refuse(span, "JOIN needs a condition", "add `ON …`, or write CROSS JOIN if all pairs are meant");
+                }
+                JoinConstraint::On(_) | JoinConstraint::Using(_) => {}
+            },
+            _ => {}
+        }
     }
 
     fn function(&mut self, call: &Function) {
@@ -217,8 +236,7 @@ impl Checker<'_> {
     }
 
     fn number(&mut self, digits: &str, span: TokenSpan) {
-        let mantissa = digits.split(['e', 'E']).next().unwrap_or(digits);
-        let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+        let digits: String = decimal::plain(digits).chars().filter(char::is_ascii_digit).collect();
         if digits.trim_start_matches('0').len() > usize::from(super::types::MAX_DIGITS) {
             let place = self.places.of(span);
             self.problems

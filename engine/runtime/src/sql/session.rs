@@ -1,6 +1,7 @@
 //! DataFusion as one run uses it: settings, memory, disk.
 
 use super::Options;
+use super::functions::Functions;
 use datafusion::common::Result;
 use datafusion::execution::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -17,8 +18,9 @@ const HOLDERS: NonZeroUsize = match NonZeroUsize::new(3) {
     None => NonZeroUsize::MIN,
 };
 
-/// A session without tables, functions and analyzer: we look names up and settle types ourselves.
-pub(super) fn open(options: &Options) -> Result<SessionState> {
+/// A session without tables and analyzer: we look names up and settle types ourselves. Aggregates are for the
+/// optimizer, which makes `first_value` out of DISTINCT ON.
+pub(super) fn open(options: &Options, functions: &Functions) -> Result<SessionState> {
     let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory), HOLDERS);
     let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![options.spill.clone()]));
     let environment =
@@ -27,6 +29,7 @@ pub(super) fn open(options: &Options) -> Result<SessionState> {
         .with_config(config(options))
         .with_runtime_env(environment)
         .with_analyzer_rules(Vec::new())
+        .with_aggregate_functions(functions.aggregates())
         .build())
 }
 

@@ -60,10 +60,10 @@ pub(super) fn leaving(kind: &DataType) -> Option<DataType> {
         DataType::Decimal32(precision, scale)
         | DataType::Decimal64(precision, scale)
         | DataType::Decimal128(precision, scale)
-        | DataType::Decimal256(precision, scale)
-            if *scale >= 0 =>
-        {
-            DataType::Decimal128((*precision).min(MAX_DIGITS), *scale)
+        | DataType::Decimal256(precision, scale) => {
+            // `1e3` is one digit with three zeros after it; there is no such declared type.
+            let zeros = scale.min(&0).unsigned_abs();
+            DataType::Decimal128(precision.saturating_add(zeros).min(MAX_DIGITS), *scale.max(&0))
         }
         DataType::Date32 | DataType::Date64 => DataType::Date32,
         DataType::Time32(_) | DataType::Time64(_) => DataType::Time64(TimeUnit::Microsecond),
@@ -123,7 +123,7 @@ impl TypePlanner for Types {
             },
             SqlType::Interval { .. } => return Ok(None),
             SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Character(_) | SqlType::CharacterVarying(_) => {
-                return plan_err!("a length such as in `{kind}` cuts nothing here: use `string`, and `left(x, n)` to cut");
+                return plan_err!("the type `{kind}` would not cut anything: use `string`, and `left(x, n)` to cut");
             }
             other => return plan_err!("unknown type `{other}`"),
         };
@@ -133,7 +133,7 @@ impl TypePlanner for Types {
 
 fn decimal(size: &ExactNumberInfo) -> Result<DataType> {
     let (precision, scale) = match size {
-        ExactNumberInfo::None => return plan_err!("`decimal` needs its digits, like `decimal(15,2)`"),
+        ExactNumberInfo::None => return plan_err!("the type `decimal` needs its digits, like `decimal(15,2)`"),
         ExactNumberInfo::Precision(precision) => (*precision, 0),
         ExactNumberInfo::PrecisionAndScale(precision, scale) => (*precision, *scale),
     };
@@ -141,7 +141,7 @@ fn decimal(size: &ExactNumberInfo) -> Result<DataType> {
         (Ok(digits @ 1..=MAX_DIGITS), Ok(after @ 0..)) if u64::from(after.unsigned_abs()) <= precision => {
             Ok(DataType::Decimal128(digits, after))
         }
-        _ => plan_err!("`decimal({precision},{scale})` is not a type: 1 to 38 digits, 0 to all of them after the point"),
+        _ => plan_err!("the type `decimal({precision},{scale})` needs 1 to 38 digits, 0 to all of them after the point"),
     }
 }
 
@@ -154,6 +154,7 @@ mod tests {
     fn every_number_leaves_with_one_of_the_declared_types() {
         assert_eq!(leaving(&DataType::UInt64), Some(DataType::Int64));
         assert_eq!(leaving(&DataType::Decimal256(60, 4)), Some(DataType::Decimal128(38, 4)));
+        assert_eq!(leaving(&DataType::Decimal128(1, -3)), Some(DataType::Decimal128(4, 0)));
         assert_eq!(leaving(&DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()))), Some(DATETIME));
         let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8View));
         assert_eq!(leaving(&dictionary), Some(DataType::Utf8));

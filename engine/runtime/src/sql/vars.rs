@@ -1,7 +1,10 @@
+//! Constants of SQL. A number with an exponent is written out, so that it is an exact decimal.
+//!
 //! Vars: `$name` in SQL becomes a typed constant before anything is planned.
 //!
 //! The value is put into the syntax tree, never into the text, so no value can change the query.
 
+use super::exact::decimal;
 use super::place::Places;
 use chrono::{NaiveDate, NaiveDateTime};
 use datafusion::sql::sqlparser::ast::{
@@ -57,7 +60,11 @@ impl Binder<'_> {
 
     fn one(&mut self, text: &str, span: TokenSpan) -> Expr {
         let place = self.places.of(span);
-        let var = text.strip_prefix('$').unwrap_or(text);
+        let Some(var) = text.strip_prefix('$') else {
+            let problem = self.problems.error(code::SQL_NOT_ALLOWED, place, format!("`{text}` stands for nothing here"));
+            problem.help("vars are written `$name`");
+            return null(span);
+        };
         match self.vars.get(var) {
             Some(VarValue::List(_)) => {
                 let message = format!("`{text}` is a list, which can stand only in `IN ({text})`");
@@ -93,6 +100,7 @@ impl VisitorMut for Binder<'_> {
                 let (text, span) = (text.clone(), *span);
                 *expr = self.one(&text, span);
             }
+            Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) => *digits = decimal::plain(digits),
             _ => {}
         }
         ControlFlow::Continue(())

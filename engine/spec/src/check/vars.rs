@@ -17,6 +17,9 @@ pub(super) fn check(pipeline: &Pipeline, problems: &mut Problems) {
             used.insert(name);
         }
     }
+    for (_, source) in pipeline.sources.iter() {
+        used.extend(sql_vars(&source.entity).into_iter().map(|(name, _)| name));
+    }
     let sources = pipeline.sources.iter().map(|(_, source)| &source.options);
     for options in sources.chain(pipeline.sinks.iter().map(|(_, sink)| &sink.options)) {
         mentioned(options, &mut used);

@@ -142,7 +142,7 @@ impl Finish {
 }
 
 /// Calls `each` with the row and digits of every value that is not NULL.
-fn for_each(values: &ArrayRef, mut each: impl FnMut(usize, i128)) -> Result<()> {
+pub(super) fn digits_of(values: &ArrayRef, mut each: impl FnMut(usize, i128)) -> Result<()> {
     match values.data_type() {
         DataType::Int64 => {
             let values = values.as_primitive::<Int64Type>();
@@ -161,7 +161,7 @@ fn for_each(values: &ArrayRef, mut each: impl FnMut(usize, i128)) -> Result<()> 
     Ok(())
 }
 
-fn only(values: &[ArrayRef]) -> Result<&ArrayRef> {
+pub(super) fn only(values: &[ArrayRef]) -> Result<&ArrayRef> {
     match values.first() {
         Some(first) => Ok(first),
         None => internal_err!("an aggregate has an argument"),
@@ -288,14 +288,14 @@ struct Running {
 
 impl Accumulator for Running {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        for_each(only(values)?, |_, value| {
+        digits_of(only(values)?, |_, value| {
             self.total = self.total.wrapping_add(i256::from_i128(value));
             self.rows += 1;
         })
     }
 
     fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        for_each(only(values)?, |_, value| {
+        digits_of(only(values)?, |_, value| {
             self.total = self.total.wrapping_sub(i256::from_i128(value));
             self.rows -= 1;
         })
@@ -339,7 +339,7 @@ struct Distinct {
 
 impl Accumulator for Distinct {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        for_each(only(values)?, |_, value| {
+        digits_of(only(values)?, |_, value| {
             self.values.insert(i256::from_i128(value));
         })
     }
@@ -406,7 +406,7 @@ impl GroupsAccumulator for Groups {
         total_groups: usize,
     ) -> Result<()> {
         self.grow(total_groups);
-        for_each(only(values)?, |row, value| {
+        digits_of(only(values)?, |row, value| {
             if passes(filter, row)
                 && let Some(group) = groups.get(row).copied()
                 && let (Some(total), Some(rows)) = (self.totals.get_mut(group), self.rows.get_mut(group))
@@ -444,7 +444,7 @@ impl GroupsAccumulator for Groups {
     fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
         let values = only(values)?;
         let (mut totals, mut rows) = (vec![i256::ZERO; values.len()], vec![0; values.len()]);
-        for_each(values, |row, value| {
+        digits_of(values, |row, value| {
             if passes(filter, row)
                 && let (Some(total), Some(count)) = (totals.get_mut(row), rows.get_mut(row))
             {

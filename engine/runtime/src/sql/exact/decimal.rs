@@ -58,7 +58,7 @@ fn round(quotient: i256, rest: i256, divisor: i256, negative: bool) -> Option<i2
 
 /// The digits of a text such as `-1 234.50` without the spaces: the value and how many digits follow the point.
 /// Understands an exponent. `None` if it is not a number or has more than 76 digits.
-pub(super) fn read(text: &str) -> Option<(i256, i8)> {
+pub(in crate::sql) fn read(text: &str) -> Option<(i256, i8)> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
         None => (text, 0),
@@ -87,8 +87,16 @@ pub(super) fn read(text: &str) -> Option<(i256, i8)> {
     Some((value, 0))
 }
 
+/// A number of SQL without its exponent: `1.5e-2` → `0.015`. As it is, if it has too many digits for that.
+pub(in crate::sql) fn plain(number: &str) -> String {
+    match read(number) {
+        Some((value, scale)) if number.contains(['e', 'E']) => show(value, scale),
+        _ => number.to_owned(),
+    }
+}
+
 /// The digits as people write them: `-1234.50`.
-pub(super) fn show(value: i256, scale: i8) -> String {
+pub(in crate::sql) fn show(value: i256, scale: i8) -> String {
     let text = value.to_string();
     let Ok(scale) = usize::try_from(scale) else { return text };
     if scale == 0 {
@@ -135,6 +143,13 @@ mod tests {
         assert_eq!(show(big(-5), 2), "-0.05");
         assert_eq!(show(big(123_450), 2), "1234.50");
         assert_eq!(show(big(7), 0), "7");
+    }
+
+    #[test]
+    fn exponents_are_written_out() {
+        assert_eq!(plain("1e3"), "1000");
+        assert_eq!(plain("1.5e-2"), "0.015");
+        assert_eq!(plain("1.50"), "1.50");
     }
 
     proptest! {

@@ -76,24 +76,24 @@ impl Guarded {
             }
         }
         match fails(from, 1) {
-            Some(error) => at(&Fault::of(&error), &self.row(&arrays, from)),
+            Some(error) => at(&Fault::of(&error), &self.row(&args.args, &arrays, from)),
             None => at(&Fault::of(error), ""),
         }
     }
 
     /// `in the row Ref_Key=…`, or the arguments where no key is at hand.
-    fn row(&self, arrays: &[ArrayRef], row: usize) -> String {
-        let pairs = |names: &[String], arrays: &[ArrayRef], between: &str| {
-            let pairs: Vec<String> =
-                names.iter().zip(arrays).map(|(name, array)| format!("{name}{between}{}", show(array, row))).collect();
-            pairs.join(", ")
-        };
-        let (arguments, key) = arrays.split_at(self.arguments.len().min(arrays.len()));
-        if key.is_empty() {
-            format!(" where {}", pairs(&self.arguments, arguments, " = "))
-        } else {
-            format!(" in the row {}", pairs(&self.key, key, "="))
+    fn row(&self, values: &[ColumnarValue], arrays: &[ArrayRef], row: usize) -> String {
+        let own = self.arguments.len();
+        let pair = |name: &String, array: &ArrayRef, between| format!("{name}{between}{}", show(array, row));
+        let key = self.key.iter().zip(arrays.iter().skip(own)).map(|(name, array)| pair(name, array, "="));
+        let key: Vec<String> = key.collect();
+        if !key.is_empty() {
+            return format!(" in the row {}", key.join(", "));
         }
+        let varying = |value: &ColumnarValue| matches!(value, ColumnarValue::Array(_));
+        let arguments = self.arguments.iter().zip(arrays).zip(values).filter(|(_, value)| varying(value));
+        let arguments: Vec<String> = arguments.map(|((name, array), _)| pair(name, array, " = ")).collect();
+        format!(" where {}", arguments.join(", "))
     }
 }
 

@@ -9,7 +9,7 @@
 pub(super) mod aggregate;
 mod arithmetic;
 mod cast;
-mod decimal;
+pub(super) mod decimal;
 mod fault;
 mod guard;
 pub(super) mod median;

@@ -63,7 +63,10 @@ struct Rule<'a> {
 impl Rule<'_> {
     fn rewrite(&self, expr: Expr) -> Result<Transformed<Expr>> {
         let rewritten = match &expr {
-            Expr::BinaryExpr(BinaryExpr { left, op, right }) => self.arithmetic(&expr, left, *op, right)?,
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) => match self.doubles(left, *op, right)? {
+                None => self.arithmetic(&expr, left, *op, right)?,
+                some => some,
+            },
             Expr::Negative(value) => self.negative(&expr, value)?,
             Expr::Cast(datafusion::logical_expr::Cast { expr: value, field }) => {
                 self.cast(&expr, value, field.data_type(), false)?
@@ -111,6 +114,27 @@ impl Rule<'_> {
         let result = whole.get_type(&self.schema)?;
         let Some(arithmetic) = Arithmetic::new(operator, &sides.0, &sides.1, &result) else { return Ok(None) };
         Ok(Some(self.guard(whole, Arc::new(ScalarUDF::from(arithmetic)), vec![left.clone(), right.clone()])))
+    }
+
+    /// A double compared with a decimal: as doubles, for most doubles are no decimals.
+    fn doubles(&self, left: &Expr, operator: Operator, right: &Expr) -> Result<Option<Expr>> {
+        use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+        if !matches!(operator, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom) {
+            return Ok(None);
+        }
+        let double = |side: &Expr| -> Result<Option<Expr>> {
+            let Expr::Cast(datafusion::logical_expr::Cast { expr, field }) = side else { return Ok(None) };
+            let wide = matches!(field.data_type(), DataType::Decimal128(..)) && expr.get_type(&self.schema)?.is_floating();
+            Ok(wide.then(|| expr.as_ref().clone()))
+        };
+        let as_double = |side: &Expr| datafusion::logical_expr::cast(side.clone(), DataType::Float64);
+        let sides = match (double(left)?, double(right)?) {
+            (None, None) => return Ok(None),
+            (Some(left), Some(right)) => (left, right),
+            (Some(left), None) => (left, as_double(right)),
+            (None, Some(right)) => (as_double(left), right),
+        };
+        Ok(Some(Expr::BinaryExpr(BinaryExpr::new(Box::new(sides.0), operator, Box::new(sides.1)))))
     }
 
     fn negative(&self, whole: &Expr, value: &Expr) -> Result<Option<Expr>> {
@@ -195,7 +219,7 @@ fn cannot_fail(from: &DataType, to: &DataType) -> bool {
         || matches!(to, Dictionary(..))
         || (matches!(from, Boolean) && to.is_integer())
         || (from.is_integer() && *to == Float64)
-        || (from.is_floating() && *to == Float64)
+        || ((from.is_floating() || matches!(from, DataType::Decimal128(..))) && *to == Float64)
         || matches!(
             (from, to),
             (Int8 | Int16 | Int32 | UInt8 | UInt16 | UInt32, Int64) | (Int8 | Int16 | UInt8 | UInt16, Int32)

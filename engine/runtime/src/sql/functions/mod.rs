@@ -5,6 +5,7 @@ mod clock;
 mod codes;
 mod text;
 mod timestamps;
+mod truncate;
 
 use super::exact::aggregate::Exact;
 use super::exact::median::Median;
@@ -100,7 +101,7 @@ pub(super) enum Known {
 impl Shared {
     fn new() -> Self {
         let mut scalars = BTreeMap::new();
-        let ours = codes::all().into_iter().chain(text::all()).chain(timestamps::all());
+        let ours = codes::all().into_iter().chain(text::all()).chain(timestamps::all()).chain(truncate::all());
         for function in SessionStateDefaults::default_scalar_functions().into_iter().chain(ours) {
             for name in std::iter::once(function.name()).chain(function.aliases().iter().map(String::as_str)) {
                 scalars.insert(name.to_owned(), Arc::clone(&function));
@@ -169,6 +170,11 @@ impl Functions {
     /// The window function of a name.
     pub(super) fn window(&self, name: &str) -> Option<&Arc<WindowUDF>> {
         self.shared.windows.get(name)
+    }
+
+    /// All aggregates, for plans the optimizer makes of them.
+    pub(super) fn aggregates(&self) -> Vec<Arc<AggregateUDF>> {
+        self.shared.aggregates.values().cloned().collect()
     }
 
     /// What turns special syntax (`EXTRACT`, `SUBSTRING`) into calls.
