@@ -60,7 +60,8 @@ async fn read_file(path: &Spanned<String>, source: &Source, registry: &Registry,
         columns: source.columns.as_deref().map(types::arrow_schema),
         key: source.key.iter().map(|key| key.value.clone()).collect(),
         inbox: None,
-        options: source.options.clone(),
+        // a fixture is a plain file, whatever the source itself is made of
+        options: Node { span: path.span, value: Value::Null },
     };
     let reader = connection.source(target).await?;
     let schema = reader.schema();

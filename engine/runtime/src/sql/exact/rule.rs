@@ -6,7 +6,8 @@ use crate::sql::types;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue, TableReference};
-use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction, WindowFunction, WindowFunctionDefinition};
+use datafusion::logical_expr::expr::{
+    AggregateFunction, Between, InList, ScalarFunction, WindowFunction, WindowFunctionDefinition};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     AggregateUDF, BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF, TryCast,
@@ -67,6 +68,8 @@ impl Rule<'_> {
                 None => self.arithmetic(&expr, left, *op, right)?,
                 some => some,
             },
+            Expr::InList(list) => self.doubles_in_list(list)?,
+            Expr::Between(between) => self.doubles_between(between)?,
             Expr::Negative(value) => self.negative(&expr, value)?,
             Expr::Cast(datafusion::logical_expr::Cast { expr: value, field }) => {
                 self.cast(&expr, value, field.data_type(), false)?
@@ -122,19 +125,32 @@ impl Rule<'_> {
         if !matches!(operator, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom) {
             return Ok(None);
         }
-        let double = |side: &Expr| -> Result<Option<Expr>> {
-            let Expr::Cast(datafusion::logical_expr::Cast { expr, field }) = side else { return Ok(None) };
-            let wide = matches!(field.data_type(), DataType::Decimal128(..)) && expr.get_type(&self.schema)?.is_floating();
-            Ok(wide.then(|| expr.as_ref().clone()))
-        };
-        let as_double = |side: &Expr| datafusion::logical_expr::cast(side.clone(), DataType::Float64);
-        let sides = match (double(left)?, double(right)?) {
+        let sides = match (self.double_in_decimal(left)?, self.double_in_decimal(right)?) {
             (None, None) => return Ok(None),
             (Some(left), Some(right)) => (left, right),
             (Some(left), None) => (left, as_double(right)),
             (None, Some(right)) => (as_double(left), right),
         };
         Ok(Some(Expr::BinaryExpr(BinaryExpr::new(Box::new(sides.0), operator, Box::new(sides.1)))))
+    }
+
+    fn doubles_in_list(&self, list: &InList) -> Result<Option<Expr>> {
+        let Some(value) = self.double_in_decimal(&list.expr)? else { return Ok(None) };
+        let items = list.list.iter().map(as_double).collect();
+        Ok(Some(Expr::InList(InList::new(Box::new(value), items, list.negated))))
+    }
+
+    fn doubles_between(&self, between: &Between) -> Result<Option<Expr>> {
+        let Some(value) = self.double_in_decimal(&between.expr)? else { return Ok(None) };
+        let (low, high) = (as_double(&between.low), as_double(&between.high));
+        Ok(Some(Expr::Between(Between::new(Box::new(value), between.negated, Box::new(low), Box::new(high)))))
+    }
+
+    /// The double that was cast to a decimal to be compared with one.
+    fn double_in_decimal(&self, side: &Expr) -> Result<Option<Expr>> {
+        let Expr::Cast(datafusion::logical_expr::Cast { expr, field }) = side else { return Ok(None) };
+        let wide = matches!(field.data_type(), DataType::Decimal128(..)) && expr.get_type(&self.schema)?.is_floating();
+        Ok(wide.then(|| expr.as_ref().clone()))
     }
 
     fn negative(&self, whole: &Expr, value: &Expr) -> Result<Option<Expr>> {
@@ -208,6 +224,10 @@ impl Rule<'_> {
         let sum = function.inner().downcast_ref::<aggregate::Exact>()?;
         sum.is_nameless().then(|| Arc::new(AggregateUDF::from(sum.named(self.words(whole)))))
     }
+}
+
+fn as_double(value: &Expr) -> Expr {
+    datafusion::logical_expr::cast(value.clone(), DataType::Float64)
 }
 
 /// Casts that every value survives.
