@@ -8,7 +8,8 @@ use std::pin::Pin;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let connectors = Registry::new().with(obmen_commerceml::Commerceml).with(obmen_files::Files).with(obmen_odata::Odata);
+    let connectors =
+        Registry::new().with(obmen_commerceml::Commerceml).with(obmen_files::Files).with(obmen_odata::Odata);
     obmen_cli::main(connectors, Simulators)
 }
 

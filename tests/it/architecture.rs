@@ -119,7 +119,8 @@ fn libraries_whose_types_cross_crates_have_one_version() {
 
 #[test]
 fn the_top_of_the_repository_holds_what_the_design_names() {
-    let entries = std::fs::read_dir(repository()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let entries =
+        std::fs::read_dir(repository()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     // `target` is the build's and not part of the repository.
     let found: BTreeSet<String> = entries.filter(|name| !name.starts_with('.') && name != "target").collect();
     let expected: BTreeSet<String> = TOP.map(str::to_owned).into();

@@ -88,7 +88,8 @@ impl Export {
         let offers = scene.read("export/offers0_1.xml");
         let goods: Vec<&str> = elements(&import, "Товар");
         let id = |element: &str| first(element, "Ид").unwrap();
-        let deleted = goods.iter().filter(|good| good.lines().next().is_some_and(|line| line.contains("Статус=\"Удален\"")));
+        let deleted =
+            goods.iter().filter(|good| good.lines().next().is_some_and(|line| line.contains("Статус=\"Удален\"")));
         let stock: BTreeSet<&str> =
             offers.split("ИдСклада=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
         Self {

@@ -1,5 +1,6 @@
 //! Evidence moves the baseline: acked rows become a file of it. Also what a crash left behind.
 
+use crate::hash::Hash;
 use crate::plan_file::{PlanFile, PlanRows, Why};
 use crate::state::{LoadRecord, LoadState, PlanRecord, PlanSinkRecord, ScopeId, State};
 use crate::table::{ACKED, CREATED, FileWriter, GONE, KEY, RECIPE, ROW, baseline_fields, hash_array};
@@ -102,11 +103,17 @@ pub(crate) fn adopt_rows(state: &State, scope: ScopeId, plan: &PlanRecord) -> Re
     Ok(adopted.len() as u64)
 }
 
-/// Replaces a baseline by the rows of a plan file that nobody but the caller knows; the file is removed.
+/// Replaces a baseline by the rows of a plan file, those of the keys `without` left out; no file: by nothing.
 ///
 /// # Errors
 /// Those of the state and the disk.
-pub(crate) fn replace(state: &State, scope: ScopeId, recipe: i64, file: Option<&str>) -> Result<()> {
+pub(crate) fn replace(
+    state: &State,
+    scope: ScopeId,
+    recipe: i64,
+    file: Option<&str>,
+    without: &BTreeSet<Hash>,
+) -> Result<()> {
     let old: Vec<i64> = state.segments(scope)?.iter().map(|segment| segment.id).collect();
     let Some(name) = file else { return state.replace_segments(scope, &old, None) };
     let plan = PlanFile::open(state, name)?;
@@ -114,12 +121,13 @@ pub(crate) fn replace(state: &State, scope: ScopeId, recipe: i64, file: Option<&
     let schema = baseline_schema(&plan.value_schema()?);
     let mut writer = FileWriter::create(state.folder(), &segment, Arc::clone(&schema), state.durability())?;
     for rows in plan.scan_values()? {
-        writer.write(&baseline_batch(&rows?, Origin { recipe, seq: 0 }, &schema)?)?;
+        let rows = rows?;
+        let kept: BooleanArray = rows.rows.iter().map(|row| Some(!without.contains(&row.key))).collect();
+        let batch = baseline_batch(&rows, Origin { recipe, seq: 0 }, &schema)?;
+        writer.write(&arrow::compute::filter_record_batch(&batch, &kept)?)?;
     }
     let rows = writer.finish()?;
-    state.swap_segments(scope, &old, &segment, rows)?;
-    std::fs::remove_file(state.folder().join(name))?;
-    Ok(())
+    state.swap_segments(scope, &old, &segment, rows)
 }
 
 fn write_rows(
@@ -169,7 +177,7 @@ fn baseline_batch(rows: &PlanRows, origin: Origin, schema: &SchemaRef) -> Result
     Ok(RecordBatch::try_new(Arc::clone(schema), arrays)?)
 }
 
-fn rows_of_load(state: &State, load: &LoadRecord) -> Result<Vec<(ScopeId, u64, crate::hash::Hash)>> {
+fn rows_of_load(state: &State, load: &LoadRecord) -> Result<Vec<(ScopeId, u64, Hash)>> {
     let plan = state.plan(&load.plan)?.ok_or_else(|| Error::internal(format!("load {} has no plan", load.id)))?;
     debug_assert_eq!(load.state, LoadState::InDoubt);
     let mut rows = Vec::new();

@@ -4,6 +4,7 @@
 //! refused as a whole is halved until the guilty row stands alone, so that one bad row holds back
 //! no others.
 
+use crate::hash::Hash;
 use crate::plan_file::{PlanFile, PlanRow, Why};
 use crate::progress::{Event, Progress};
 use crate::report::SinkReport;
@@ -41,8 +42,35 @@ pub(crate) struct DueTarget<'a> {
     pub(crate) report: SinkReport,
     /// Index among this delivery's targets of the parents that rows may wait for.
     pub(crate) parents: Vec<Option<usize>>,
-    /// Rows acked in this run, for targets that others wait for.
-    pub(crate) acked_keys: HashSet<crate::hash::Hash>,
+    /// Whether others wait for its rows.
+    is_parent: bool,
+    /// Keys acked in this run, for targets that others wait for or that are written whole.
+    acked_keys: HashSet<Hash>,
+    /// Keys this plan creates, for targets that others wait for.
+    created_keys: HashSet<Hash>,
+}
+
+impl<'a> DueTarget<'a> {
+    /// A target and its part of the plan, nothing sent yet.
+    ///
+    /// # Errors
+    /// Those of reading the plan.
+    pub(crate) fn new(
+        target: &'a Target,
+        file: Option<PlanFile>,
+        report: SinkReport,
+        parents: Vec<Option<usize>>,
+        is_parent: bool,
+    ) -> Result<Self> {
+        let mut created_keys = HashSet::new();
+        if let (Some(file), true) = (&file, is_parent) {
+            for rows in file.scan()? {
+                let created = rows?.into_iter().filter(|row| row.op == Op::Create && row.why == Why::Due);
+                created_keys.extend(created.map(|row| row.key));
+            }
+        }
+        Ok(Self { target, file, report, parents, is_parent, acked_keys: HashSet::new(), created_keys })
+    }
 }
 
 /// How a delivery ended.
@@ -174,9 +202,8 @@ impl Delivery<'_> {
         let values = file.rows(&numbers)?.new;
         for (link, parent) in due.target.after.iter().zip(&due.parents) {
             let Some(parent) = parent.and_then(|index| self.targets.get(index)) else { continue };
-            let created = created_in(parent)?;
             for (hash, (at, row)) in crate::hash::hash_keys(&values, &link.by)?.into_iter().zip(&part.rows) {
-                if row.op != Op::Delete && created.contains(&hash) && !parent.acked_keys.contains(&hash) {
+                if row.op != Op::Delete && parent.created_keys.contains(&hash) && !parent.acked_keys.contains(&hash) {
                     waiting.insert(*at);
                 }
             }
@@ -290,7 +317,9 @@ impl Delivery<'_> {
                 match &row.outcome {
                     Outcome::Acked { .. } => {
                         due.report.acked += 1;
-                        due.acked_keys.insert(row.key);
+                        if due.is_parent || due.target.whole {
+                            due.acked_keys.insert(row.key);
+                        }
                     }
                     Outcome::Accepted { .. } => due.report.accepted += 1,
                     Outcome::Rejected { .. } => due.report.rejected += 1,
@@ -372,17 +401,6 @@ fn unchanged(due: &DueTarget<'_>, file: &PlanFile, part: &Part) -> Result<Record
         batches.push(file.rows(&before)?.old);
     }
     Ok(arrow::compute::concat_batches(&schema, &batches)?)
-}
-
-/// Keys that this plan creates at the other side.
-fn created_in(parent: &DueTarget<'_>) -> Result<HashSet<crate::hash::Hash>> {
-    let mut created = HashSet::new();
-    if let Some(file) = &parent.file {
-        for rows in file.scan()? {
-            created.extend(rows?.iter().filter(|row| row.op == Op::Create && row.why == Why::Due).map(|row| row.key));
-        }
-    }
-    Ok(created)
 }
 
 fn uncount(report: &mut SinkReport, op: Op) {

@@ -343,7 +343,10 @@ pub(crate) const KEY_MARK: &str = "obmen.sink_key";
 fn matches_key(key: &Value, filter: &Filter) -> bool {
     let Some(wanted) = &filter.key else { return true };
     let Some(object) = key.as_object() else { return false };
-    object.values().any(|value| value.as_str().map_or_else(|| value.to_string() == *wanted, |text| text == wanted))
+    let is = |value: &Value, wanted: &str| value.as_str().map_or_else(|| value.to_string() == wanted, |text| text == wanted);
+    // `id=5` asks for one column, `5` for any of them
+    let named = wanted.split_once('=').and_then(|(column, text)| Some(is(object.get(column)?, text)));
+    named.unwrap_or_else(|| object.values().any(|value| is(value, wanted)))
 }
 
 pub(crate) fn stamp(time: DateTime<Utc>) -> String {

@@ -4,9 +4,9 @@ use crate::commit;
 use crate::diff::{Approved, Diff, Judge};
 use crate::hash::Hash;
 use crate::journal::{self, ChangeRecord, Filter, keys_like};
-use crate::plan_file::{PlanFile, Why};
+use crate::plan_file::PlanFile;
 use crate::recipe;
-use crate::report::RunReport;
+use crate::prepare::{Needed, Prepared};
 use crate::run::{Engine, RunOptions};
 use crate::sql::{Query, Sql};
 use crate::state::{Decision, Retry, ScopeId, State, StateLock};
@@ -19,6 +19,8 @@ use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use obmen_sdk::{Error, ErrorKind, Op, Result};
+use obmen_sdk::types::column_type;
+use obmen_spec::ColumnType;
 use obmen_spec::pipeline::{Deletes, Pipeline};
 use serde::Serialize;
 use serde_json::Value;
@@ -103,7 +105,9 @@ fn plain(value: &Value) -> String {
 }
 
 impl Engine<'_> {
-    /// Takes a relation that shows what the other side has as the baseline of a sink, then compares.
+    /// Compares what we would send with a relation that shows what the other side has, and takes over
+    /// what it shows of our keys as the baseline: equal rows are delivered from now on, different ones
+    /// are planned as updates. Rows of the other side that are not ours are listed and left alone.
     /// Nothing is sent. `children`: for each child the relation that shows its parts.
     ///
     /// # Errors
@@ -117,9 +121,7 @@ impl Engine<'_> {
         children: &BTreeMap<String, String>,
         by: &str,
     ) -> Result<AdoptReport> {
-        self.replace_baseline(pipeline, options, sink, Shown { from, children }, ("adopt", by)).await?;
-        let plan = self.run(pipeline, &RunOptions { plan_only: true, ..options.clone() }).await?;
-        self.adopt_report(&plan, sink)
+        self.replace_baseline(pipeline, options, sink, Shown { from, children }, ("adopt", by)).await
     }
 
     /// Takes the rows we would send as delivered, on a person's word. Gives how many.
@@ -129,7 +131,7 @@ impl Engine<'_> {
     pub async fn assume(&self, pipeline: &Pipeline, options: &RunOptions, sink: &str, by: &str) -> Result<u64> {
         let written = pipeline.sinks.get(sink).ok_or_else(|| no_sink(pipeline, sink))?;
         let shown = Shown { from: &written.from.value, children: &BTreeMap::new() };
-        self.replace_baseline(pipeline, options, sink, shown, ("assume", by)).await
+        Ok(self.replace_baseline(pipeline, options, sink, shown, ("assume", by)).await?.rows)
     }
 
     /// Compares what we believe the other side has with a relation that shows it; keys that differ are
@@ -151,9 +153,11 @@ impl Engine<'_> {
         commit::recover(&state, now)?;
         let work = self.work_folder(&state)?;
         let mut report = self.empty_report("", pipeline, now);
-        let prepared = self.prepare(&state, pipeline, options, &work, now, &mut report).await?;
-        let target = find_target(prepared.targets, pipeline, sink)?;
         let shown = Shown { from, children };
+        let needed = shown.relations();
+        let needed = Needed::DeliveredAnd(&needed);
+        let prepared = self.prepare(&state, pipeline, options, &work, now, &mut report, needed).await?;
+        let target = find_target(prepared.targets, pipeline, sink)?;
         let target = shown.target(&prepared.sql, &target, target.scope)?;
         let (file, counts) = self.compare(&prepared.sql, &state, &target, work.path(), now).await?;
         let mut report = AdoptReport {
@@ -193,7 +197,7 @@ impl Engine<'_> {
         let work = self.work_folder(&state)?;
         let now = (self.clock)();
         let mut report = self.empty_report("", pipeline, now);
-        let (sql, _) = self.relations_for(&state, pipeline, options, &work, now, &mut report, Some(relation)).await?;
+        let (sql, _) = self.relations_for(&state, pipeline, options, &work, now, &mut report, Needed::Only(relation)).await?;
         let schema = sql.schema(relation).ok_or_else(|| no_relation(pipeline, relation))?;
         let query = Query { relation: relation.to_owned(), ..Query::default() };
         let mut stream = sql.stream(query).await?;
@@ -216,12 +220,16 @@ impl Engine<'_> {
     /// `NotFound` for an unknown sink; those of sources, SQL and state.
     pub async fn explain_row(&self, pipeline: &Pipeline, options: &RunOptions, sink: &str, key: &str) -> Result<Explanation> {
         let written = pipeline.sinks.get(sink).ok_or_else(|| no_sink(pipeline, sink))?;
-        let plan = self.run(pipeline, &RunOptions { plan_only: true, ..options.clone() }).await?;
+        let _lock = StateLock::take(&self.state, &format!("obmen explain row {}", pipeline.pipeline))?;
         let state = State::open(&self.state, self.durability)?;
         let work = self.work_folder(&state)?;
         let now = (self.clock)();
         let mut report = self.empty_report("", pipeline, now);
-        let (sql, _) = self.relations_for(&state, pipeline, options, &work, now, &mut report, Some(&written.from)).await?;
+        let prepared = self.prepare(&state, pipeline, options, &work, now, &mut report, Needed::Delivered).await?;
+        let Prepared { sql, targets, brake, .. } = prepared;
+        let mut planner = self.planner(&state, pipeline, (&sql, work.path()), "", brake, now);
+        planner.trial = true;
+        let plan = planner.plan(targets).await?.record;
         let keys: Vec<String> = written.key.iter().map(|key| key.value.clone()).collect();
         let checks: Vec<_> = pipeline.checks.iter().filter(|check| check.of.value == written.from.value).collect();
         let flags = checks.iter().map(|check| (format!("obmen_{}", check.name), check.expect.clone())).collect();
@@ -233,13 +241,12 @@ impl Engine<'_> {
             limit: 20,
             ..Filter::default()
         };
-        let id = plan.plan.clone().unwrap_or_default();
-        let change = match state.plan(&id)? {
-            Some(plan) => journal::change_of_key(&state, &plan, &filter)?,
-            None => None,
-        };
+        let change = journal::change_of_key(&state, &plan, &filter)?;
+        for file in plan.sinks.iter().filter_map(|sink| sink.file.as_ref()) {
+            std::fs::remove_file(state.folder().join(file))?;
+        }
         let known = known_row(&state, pipeline, sink, key)?;
-        let verdict = verdict(change.as_ref(), row.is_some(), known.is_some(), plan.error.as_deref());
+        let verdict = verdict(change.as_ref(), row.is_some(), known.is_some());
         Ok(Explanation {
             pipeline: pipeline.pipeline.value.clone(),
             sink: sink.to_owned(),
@@ -260,29 +267,49 @@ impl Engine<'_> {
         sink: &str,
         shown: Shown<'_>,
         (what, by): (&str, &str),
-    ) -> Result<u64> {
+    ) -> Result<AdoptReport> {
         let _lock = StateLock::take(&self.state, &format!("obmen baseline {what} {}", pipeline.pipeline))?;
         let state = State::open(&self.state, self.durability)?;
         let now = (self.clock)();
         commit::recover(&state, now)?;
         let work = self.work_folder(&state)?;
         let mut report = self.empty_report("", pipeline, now);
-        let prepared = self.prepare(&state, pipeline, options, &work, now, &mut report).await?;
+        let needed = shown.relations();
+        let needed = Needed::DeliveredAnd(&needed);
+        let prepared = self.prepare(&state, pipeline, options, &work, now, &mut report, needed).await?;
         let target = find_target(prepared.targets, pipeline, sink)?;
-        // an empty scope of its own: everything shown is a create there, sorted as a baseline is
-        let nowhere = state.scope("", &format!("adopt-{}", target.scope.0), "")?;
-        let seen = shown.target(&prepared.sql, &target, nowhere)?;
+        // what is shown becomes a baseline of its own first, with which our rows are then compared
+        let aside = state.scope("", &format!("adopt-{}", target.scope.0), "")?;
+        commit::replace(&state, aside, 0, None, &BTreeSet::new())?;
+        let seen = shown.target(&prepared.sql, &target, aside)?;
         let recipe = state.recipe(target.scope, &recipe::text(&seen.schema, &seen.key, &seen.compare))?;
         let (file, counts) = self.compare(&prepared.sql, &state, &seen, work.path(), now).await?;
         if counts.invalid > 0 {
-            let message = format!("{} rows of `{}` have no key or not a unique one: nothing was changed", counts.invalid, seen.from);
+            let message =
+                format!("{} rows of `{}` have no key or not a unique one: nothing was changed", counts.invalid, seen.from);
             return Err(Error::invalid_data(message).with("setting", "--from"));
         }
-        commit::replace(&state, target.scope, recipe, file.as_deref())?;
+        commit::replace(&state, aside, seen.recipe, file.as_deref(), &BTreeSet::new())?;
+        let ours = Target { scope: aside, ..unguarded(&target, &seen) };
+        let (difference, compared) = self.compare(&prepared.sql, &state, &ours, work.path(), now).await?;
+        let (extra, extra_keys) = extras(&state, difference.as_deref(), &target)?;
+        commit::replace(&state, target.scope, recipe, file.as_deref(), &extra)?;
+        commit::replace(&state, aside, 0, None, &BTreeSet::new())?;
+        for name in [file, difference].into_iter().flatten() {
+            std::fs::remove_file(state.folder().join(name))?;
+        }
         state.clear_doubts(target.scope, None)?;
-        let detail = format!("{}/{sink}: {} rows of `{}`", pipeline.pipeline, counts.creates, seen.from);
+        let report = AdoptReport {
+            rows: counts.creates,
+            equal: compared.unchanged,
+            different: compared.updates,
+            missing: compared.creates,
+            extra: compared.deletes,
+            extra_keys,
+        };
+        let detail = format!("{}/{sink}: {} rows of `{}`", pipeline.pipeline, report.rows, seen.from);
         state.record_decision(&Decision { at: now, by: by.to_owned(), what: format!("baseline {what}"), detail })?;
-        Ok(counts.creates)
+        Ok(report)
     }
 
     /// Compares a target with its scope's baseline, nothing but values: no retries, doubts, parents or guards.
@@ -298,7 +325,7 @@ impl Engine<'_> {
             sql,
             state,
             target,
-            casts: Vec::new(),
+            casts: declared(&target.schema),
             judge: Judge {
                 state,
                 now,
@@ -317,41 +344,40 @@ impl Engine<'_> {
         let difference = diff.run().await?;
         Ok((difference.file, difference.counts))
     }
+}
 
-    fn adopt_report(&self, plan: &RunReport, sink: &str) -> Result<AdoptReport> {
-        let found = plan.sinks.iter().find(|report| report.sink == sink);
-        let report = found.ok_or_else(|| {
-            let why = plan.error.clone().unwrap_or_default();
-            Error::new(ErrorKind::Unavailable, format!("adopted, but the comparison failed: {why}"))
-        })?;
-        let mut result = AdoptReport {
-            rows: 0,
-            equal: report.unchanged,
-            missing: 0,
-            different: 0,
-            extra: 0,
-            extra_keys: Vec::new(),
-        };
-        let state = State::open(&self.state, self.durability)?;
-        let record = state.plan(plan.plan.as_deref().unwrap_or_default())?;
-        for change in record.map(|plan| journal::plan_changes(&state, &plan, usize::MAX)).transpose()?.unwrap_or_default() {
-            if change.sink != sink || change.outcome == Why::Invalid.name() {
-                continue;
-            }
-            match change.op.as_str() {
-                "create" => result.missing += 1,
-                "update" => result.different += 1,
-                _ => {
-                    result.extra += 1;
-                    if result.extra_keys.len() < EXTRA_KEYS {
-                        result.extra_keys.push(change.key);
-                    }
-                }
+/// The types of a target's columns: what is shown may have others.
+fn declared(schema: &SchemaRef) -> Vec<(String, ColumnType)> {
+    let fields = schema.fields().iter();
+    fields.filter_map(|field| Some((field.name().clone(), column_type(field)?))).collect()
+}
+
+/// Our target compared only by what the other side shows, with everything else put aside.
+fn unguarded(target: &Target, seen: &Target) -> Target {
+    Target {
+        deletes: Deletes::Delete,
+        compare: seen.compare.clone(),
+        recipe: seen.recipe,
+        after: Vec::new(),
+        whole: false,
+        ..target.clone()
+    }
+}
+
+/// Keys the other side has and we do not: all hashes, and the first of them for people.
+fn extras(state: &State, file: Option<&str>, target: &Target) -> Result<(BTreeSet<Hash>, Vec<Value>)> {
+    let (mut hashes, mut keys) = (BTreeSet::new(), Vec::new());
+    let Some(name) = file else { return Ok((hashes, keys)) };
+    for rows in PlanFile::open(state, name)?.scan_values()? {
+        let rows = rows?;
+        for (at, row) in rows.rows.iter().enumerate().filter(|(_, row)| row.op == Op::Delete) {
+            hashes.insert(row.key);
+            if keys.len() < EXTRA_KEYS {
+                keys.push(value::key_json(&rows.new, &target.key, at));
             }
         }
-        result.rows = result.equal + result.different + result.extra;
-        Ok(result)
     }
+    Ok((hashes, keys))
 }
 
 /// Relations that show what the other side has.
@@ -361,6 +387,10 @@ struct Shown<'a> {
 }
 
 impl Shown<'_> {
+    fn relations(&self) -> Vec<&str> {
+        std::iter::once(self.from).chain(self.children.values().map(String::as_str)).collect()
+    }
+
     /// The target as the relation shows it: only columns it has, nothing to check or to wait for.
     fn target(&self, sql: &Sql, target: &Target, scope: ScopeId) -> Result<Target> {
         let relation = sql.schema(self.from).ok_or_else(|| {
@@ -573,20 +603,19 @@ async fn find_row(
     Ok((None, BTreeMap::new()))
 }
 
-fn verdict(change: Option<&ChangeRecord>, here: bool, known: bool, error: Option<&str>) -> String {
-    match (change, error) {
-        (_, Some(error)) => format!("the plan could not be made: {error}"),
-        (Some(change), _) => {
+fn verdict(change: Option<&ChangeRecord>, here: bool, known: bool) -> String {
+    match change {
+        Some(change) => {
             let reason = change.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
             match change.outcome.as_str() {
                 "due" => format!("{} will be sent in the next run{reason}", change.op),
                 other => format!("{} is not sent, {other}{reason}", change.op),
             }
         }
-        (None, _) if here && known => "unchanged: the other side has it as it is".to_owned(),
-        (None, _) if here => "in the relation, but not in the plan: it is out of scope".to_owned(),
-        (None, _) if known => "gone from the relation; out of scope, so nothing happens".to_owned(),
-        (None, _) => "no such key here or there".to_owned(),
+        None if here && known => "unchanged: the other side has it as it is".to_owned(),
+        None if here => "in the relation, but not in the plan: it is out of scope".to_owned(),
+        None if known => "gone from the relation; out of scope, so nothing happens".to_owned(),
+        None => "no such key here or there".to_owned(),
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) work: &'a Path,
     /// Why nothing may be deleted, if so.
     pub(crate) deletes_suspended: Option<String>,
+    /// Only to look: nothing is recorded, the files are the caller's to remove.
+    pub(crate) trial: bool,
     /// Sinks of other pipelines that a test takes for having acked everything.
     pub(crate) taken_for_acked: &'a std::collections::BTreeSet<String>,
     /// Sources that bring nothing although they did before.
@@ -102,7 +104,9 @@ impl Planner<'_> {
             created: self.now,
             sinks,
         };
-        record.seq = self.state.add_plan(&record)?;
+        if !self.trial {
+            record.seq = self.state.add_plan(&record)?;
+        }
         Ok(record)
     }
 
@@ -144,11 +148,15 @@ impl Planner<'_> {
         let superseded: Vec<Hash> =
             waiting.into_iter().filter(|key| !diff.judge.still_waiting.contains(key)).collect();
         drop(diff);
-        self.state.forget_retries(target.scope, &superseded)?;
+        if !self.trial {
+            self.state.forget_retries(target.scope, &superseded)?;
+        }
         let first_load = self.production && Baseline::open(self.state, target.scope)?.is_empty();
         let new_holds = self.holds(plan, &target, &difference.counts, first_load, &holds);
         self.hold(&target, &mut difference, &new_holds, &approved)?;
-        self.state.set_holds(target.scope, &new_holds)?;
+        if !self.trial {
+            self.state.set_holds(target.scope, &new_holds)?;
+        }
         let open_holds = new_holds.iter().filter(|hold| hold.state == HoldState::Open).count();
         let report = self.report(&target, &difference)?;
         Ok(PlannedTarget { target, difference, report, open_holds })
@@ -292,6 +300,7 @@ impl Planner<'_> {
             creates: counts.creates,
             updates: counts.updates,
             deletes: counts.deletes,
+            waits_for: counts.waits_for.clone(),
             checks: counts.checks.iter().filter(|(_, failed)| **failed > 0).map(|(name, failed)| (name.clone(), *failed)).collect(),
             ..SinkReport::default()
         };

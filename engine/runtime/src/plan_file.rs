@@ -24,6 +24,8 @@ const OP: &str = "obmen_op";
 const WHY: &str = "obmen_why";
 const DOUBT: &str = "obmen_doubt";
 const NOTE: &str = "obmen_note";
+/// The columns of a row without its values.
+const BARE: [&str; 7] = [KEY, ROW, OP, WHY, DOUBT, CREATED, NOTE];
 const NEW: &str = "new";
 const OLD: &str = "old";
 
@@ -183,7 +185,7 @@ impl PlanFile {
 
     /// All rows without their values, in order.
     pub(crate) fn scan(&self) -> Result<impl Iterator<Item = Result<Vec<PlanRow>>> + use<>> {
-        let batches = self.file.scan(&[KEY, ROW, OP, WHY, DOUBT, CREATED, NOTE])?;
+        let batches = self.file.scan(&BARE)?;
         Ok(batches.map(|batch| rows_of(&batch?)))
     }
 
@@ -201,16 +203,13 @@ impl PlanFile {
     /// The numbers and rows of a load's part: the due rows from its first to its last.
     pub(crate) fn part(&self, part: &LoadPart) -> Result<Vec<(u64, PlanRow)>> {
         let mut found = Vec::new();
-        let mut at = 0_u64;
-        for rows in self.scan()? {
-            for row in rows? {
-                if at >= part.first && at <= part.last && row.why == Why::Due {
+        let mut at = part.first;
+        for batch in self.file.range(&BARE, part.first, part.last)? {
+            for row in rows_of(&batch?)? {
+                if row.why == Why::Due {
                     found.push((at, row));
                 }
                 at += 1;
-            }
-            if at > part.last {
-                break;
             }
         }
         Ok(found)

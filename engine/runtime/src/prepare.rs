@@ -20,6 +20,31 @@ use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 
+/// Which sources must be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Needed<'a> {
+    /// Those that sinks and checks need.
+    Delivered,
+    /// Those, and what these relations need.
+    DeliveredAnd(&'a [&'a str]),
+    /// Only what this relation needs.
+    Only(&'a str),
+}
+
+impl Needed<'_> {
+    fn sources(self, pipeline: &Pipeline) -> BTreeSet<String> {
+        match self {
+            Self::Delivered => compile::used_sources(pipeline),
+            Self::DeliveredAnd(more) => {
+                let mut used = compile::used_sources(pipeline);
+                used.extend(more.iter().flat_map(|relation| compile::sources_of(pipeline, relation)));
+                used
+            }
+            Self::Only(relation) => compile::sources_of(pipeline, relation),
+        }
+    }
+}
+
 /// What a run has in hand before anything is compared.
 pub(crate) struct Prepared {
     pub(crate) sql: Sql,
@@ -41,6 +66,7 @@ struct Opened {
 }
 
 impl Engine<'_> {
+    #[expect(clippy::too_many_arguments, reason = "all of it is what a run consists of; a struct would only rename it")]
     /// Reads sources, plans SQL, opens sinks. On an error `report.status` says whose it is.
     ///
     /// # Errors
@@ -53,8 +79,9 @@ impl Engine<'_> {
         work: &TempDir,
         now: DateTime<Utc>,
         report: &mut RunReport,
+        needed: Needed<'_>,
     ) -> Result<Prepared> {
-        let (sql, brake) = self.relations_for(state, pipeline, options, work, now, report, None).await?;
+        let (sql, brake) = self.relations_for(state, pipeline, options, work, now, report, needed).await?;
         let shapes = shapes(&sql, pipeline)?;
         report.checks = failed_checks(&sql, pipeline).await?;
         report.status = Status::SinkUnavailable;
@@ -64,7 +91,7 @@ impl Engine<'_> {
         Ok(Prepared { sql, targets, bundles, brake })
     }
 
-    /// The session with sources and steps; `only`: just what this relation needs.
+    /// The session with sources and steps, as far as they are needed.
     #[expect(clippy::too_many_arguments, reason = "all of it is what a run consists of; a struct would only rename it")]
     pub(crate) async fn relations_for(
         &self,
@@ -74,12 +101,12 @@ impl Engine<'_> {
         work: &TempDir,
         now: DateTime<Utc>,
         report: &mut RunReport,
-        only: Option<&str>,
+        needed: Needed<'_>,
     ) -> Result<(Sql, Brake)> {
         let vars = Vars::resolve(pipeline, &options.vars, now).map_err(|error| error.with("setting", "--var"))?;
         let mut sql = self.session(work.path(), now, &vars)?;
         report.status = Status::SourceUnavailable;
-        let used = only.map_or_else(|| compile::used_sources(pipeline), |only| compile::sources_of(pipeline, only));
+        let used = needed.sources(pipeline);
         let brake = self.read_sources(state, pipeline, &vars, &used, work.path(), &mut sql, report).await?;
         report.status = Status::Failed;
         for name in pipeline.sources.names().filter(|name| !used.contains(*name)) {

@@ -117,6 +117,9 @@ pub struct SinkReport {
     pub loads: u64,
     /// Attempts to send a portion, repeated halves included.
     pub requests: u64,
+    /// Rows that wait for the ack of another sink, by that sink.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub waits_for: BTreeMap<String, u64>,
     /// Rows that failed each check, `warn` included.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub checks: BTreeMap<String, u64>,

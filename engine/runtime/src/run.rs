@@ -5,9 +5,10 @@ use crate::connections::Connections;
 use crate::deliver::{Delivery, DueTarget, Ended};
 use crate::plan::{Planned, PlannedTarget, Planner};
 use crate::plan_file::PlanFile;
-use crate::prepare::{Bundle, Prepared};
+use crate::prepare::{Brake, Bundle, Needed, Prepared};
 use crate::progress::Progress;
 use crate::report::{RunReport, SinkReport, Status};
+use crate::sql::Sql;
 use crate::state::{Durability, PlanState, State, StateLock};
 use crate::workspace::Workspace;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -15,7 +16,7 @@ use obmen_sdk::{Error, ErrorKind, Result, Sink, Stop};
 use obmen_spec::pipeline::{Enabled, Pipeline};
 use obmen_spec::project::Profile;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Everything a run needs beside the pipeline.
 pub struct Engine<'a> {
@@ -111,21 +112,8 @@ impl Engine<'_> {
             return Err(Error::new(ErrorKind::Unsupported, message).with("setting", "enabled"));
         }
         let work = self.work_folder(state)?;
-        let Prepared { sql, targets, bundles, brake } = self.prepare(state, pipeline, options, &work, now, report).await?;
-        let planner = Planner {
-            sql: &sql,
-            state,
-            run: &report.run,
-            pipeline: &pipeline.pipeline,
-            production: self.profile.1.production,
-            now,
-            budget: self.workspace.memory() / 8,
-            work: work.path(),
-            deletes_suspended: brake.deletes_suspended,
-            empty_sources: brake.empty_sources,
-            taken_for_acked: self.taken_for_acked,
-            progress: self.progress,
-        };
+        let Prepared { sql, targets, bundles, brake } = self.prepare(state, pipeline, options, &work, now, report, Needed::Delivered).await?;
+        let planner = self.planner(state, pipeline, (&sql, work.path()), &report.run, brake, now);
         let mut planned = planner.plan(targets).await?;
         report.plan = Some(planned.record.id.clone());
         let only_plan = options.plan_only || pipeline.enabled.value == Enabled::Shadow;
@@ -135,6 +123,32 @@ impl Engine<'_> {
             remember_sources(state, pipeline, report, &planned)?;
         }
         conclude(report, planned, only_plan)
+    }
+
+    pub(crate) fn planner<'a>(
+        &'a self,
+        state: &'a State,
+        pipeline: &'a Pipeline,
+        (sql, work): (&'a Sql, &'a Path),
+        run: &'a str,
+        brake: Brake,
+        now: DateTime<Utc>,
+    ) -> Planner<'a> {
+        Planner {
+            sql,
+            state,
+            run,
+            pipeline: &pipeline.pipeline,
+            production: self.profile.1.production,
+            now,
+            budget: self.workspace.memory() / 8,
+            work,
+            deletes_suspended: brake.deletes_suspended,
+            empty_sources: brake.empty_sources,
+            trial: false,
+            taken_for_acked: self.taken_for_acked,
+            progress: self.progress,
+        }
     }
 
     /// `run --plan ID` sends what that plan says, or nothing.
@@ -179,6 +193,9 @@ impl Engine<'_> {
             }
         }
         if matches!(ended, Ended::Complete) {
+            for target in &planned.targets {
+                state.close_approvals(target.target.scope)?;
+            }
             state.set_plan_state(&planned.record.id, PlanState::Done)?;
         }
         planned.ended = Some(ended);
@@ -192,7 +209,10 @@ impl Engine<'_> {
             let file = difference.file.as_ref().map(|name| PlanFile::open(state, name)).transpose()?;
             let here = |parent: usize| bundle.indices.iter().position(|own| *own == parent);
             let parents = target.after.iter().map(|link| link.target.and_then(here)).collect();
-            due.push(DueTarget { target, file, report: report.clone(), parents, acked_keys: std::collections::HashSet::new() });
+            let is_parent = planned.targets.iter().any(|other| {
+                other.target.after.iter().any(|link| link.target == Some(*index))
+            });
+            due.push(DueTarget::new(target, file, report.clone(), parents, is_parent)?);
         }
         let mut delivery = Delivery {
             state,

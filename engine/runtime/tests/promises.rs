@@ -134,6 +134,31 @@ fn many_deletes_are_held_until_a_person_approves_them() {
 }
 
 #[test]
+fn an_approval_lasts_until_it_is_carried_out() {
+    let world = World::new();
+    for key in 0..100 {
+        world.set(&format!("k{key}"), "1");
+    }
+    world.run();
+    for key in 0..30 {
+        world.remove(&format!("k{key}"));
+    }
+    let number = {
+        world.run();
+        world.open_holds()[0]
+    };
+    world.run();
+    assert_eq!(world.open_holds(), [number], "the same changes are the same hold");
+    world.approve_holds();
+    world.plan();
+    world.fault(Fault::Away);
+    assert_eq!(world.run().status, Status::SinkUnavailable);
+    world.fault(Fault::None);
+    assert_eq!(world.run().sinks[0].deletes, 30);
+    assert!(world.open_holds().is_empty());
+}
+
+#[test]
 fn rows_that_changed_since_the_approval_are_not_sent_on_its_strength() {
     let world = World::new();
     for key in 0..100 {

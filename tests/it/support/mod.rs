@@ -5,8 +5,8 @@ mod sandbox;
 mod table;
 
 pub(crate) use report::{count, counters_balance, sink};
-pub(crate) use sandbox::Sandbox;
-pub(crate) use table::Table;
+pub(crate) use sandbox::{NOTHING, Sandbox};
+pub(crate) use table::{Row, Table};
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -112,8 +112,7 @@ impl Said {
 
     /// The document on stdout.
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("{error}\n{}\n{}", self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}\n{}\n{}", self.stdout, self.stderr))
     }
 }
 

@@ -51,7 +51,9 @@ impl Sandbox {
     /// The settings of a connection to the shop that waits little.
     pub(crate) fn shop_connection(&self, more: &str) -> String {
         let url = self.shop_url();
-        format!("{{ type: commerceml, url: \"{url}\", {BRISK}, user: exchange, password: \"${{env:SHOP_PASSWORD}}\", {more} }}")
+        format!(
+            "{{ type: commerceml, url: \"{url}\", {BRISK}, user: exchange, password: \"${{env:SHOP_PASSWORD}}\", {more} }}"
+        )
     }
 
     /// The shop.

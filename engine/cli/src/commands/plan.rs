@@ -130,12 +130,11 @@ impl Planned {
                 line!(text, "    {FAINT}… and more: --all shows them{FAINT:#}");
             }
         }
-        if let Some((_, plan)) = &self.0 {
-            if report.sinks.iter().all(|sink| sink.due + sink.held + sink.invalid == 0) {
-                text.push_str("\n  nothing to send: the other side has everything\n");
-            } else {
-                line!(text, "\n  send exactly this: {obmen} run {} --plan {}", report.pipeline, plan.id);
-            }
+        if report.sinks.iter().any(|sink| sink.due > 0) {
+            let plan = report.plan.as_deref().unwrap_or_default();
+            line!(text, "\n  send exactly this: {obmen} run {} --plan {plan}", report.pipeline);
+        } else if self.0.is_some() && report.sinks.iter().all(|sink| sink.held + sink.invalid == 0) {
+            text.push_str("\n  nothing to send: the other side has everything\n");
         }
         Ok(text)
     }

@@ -14,6 +14,9 @@ use obmen_sdk::{Op, Result};
 use obmen_spec::pipeline::Deletes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+/// How the note of a row that waits for another sink begins.
+const WAITS_FOR: &str = "waits for ";
+
 /// What a diff counted. `read = unchanged + invalid + held + due`, each key once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -46,6 +49,8 @@ pub(crate) struct Counts {
     pub(crate) unapproved_digest: Hash,
     /// Rows that failed each check.
     pub(crate) checks: BTreeMap<String, u64>,
+    /// Rows that wait for another sink, by its name.
+    pub(crate) waits_for: BTreeMap<String, u64>,
 }
 
 /// Rows of approved holds: they go as long as they are what was approved.
@@ -239,7 +244,7 @@ impl Judge<'_> {
             match hashes.get(at).map_or(Parent::Missing, |hash| parents.find(*hash)) {
                 Parent::Acked(created) if there.is_some_and(|known| created > known.acked) => row.doubt = true,
                 Parent::Acked(_) | Parent::Due => {}
-                Parent::Missing => waits = Some(format!("waits for {}", parents.name)),
+                Parent::Missing => waits = Some(format!("{WAITS_FOR}{}", parents.name)),
             }
         }
         waits
@@ -383,6 +388,9 @@ impl Counts {
                 continue;
             }
             self.read += 1;
+            if let (Why::Waits, Some(parent)) = (row.why, row.note.as_deref().and_then(|note| note.strip_prefix(WAITS_FOR))) {
+                *self.waits_for.entry(parent.to_owned()).or_default() += 1;
+            }
             match row.why {
                 Why::Due => self.due(decision),
                 Why::Invalid => self.invalid += 1,

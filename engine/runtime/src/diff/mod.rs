@@ -18,10 +18,11 @@ use crate::table::{Baseline, FileWriter, Known};
 use crate::target::{Target, TargetCheck};
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::compute::{filter_record_batch, interleave_record_batch};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use decide::{Decision, Values};
 use futures::TryStreamExt;
+use obmen_sdk::types::column_type;
 use obmen_sdk::{Op, Result};
 use obmen_spec::{ColumnType, SqlText};
 use rows::{Rows, check_column, keyed, keyed_schema};
@@ -206,7 +207,8 @@ impl Diff<'_> {
         let child = &self.target.children[index];
         let columns: Vec<String> = child.by.iter().chain(&child.columns).cloned().collect();
         let flags = check_flags(&child.checks);
-        let query = Query { relation: child.from.clone(), columns: Some(columns), flags, casts: Vec::new() };
+        let casts = self.part_types(&child.name);
+        let query = Query { relation: child.from.clone(), columns: Some(columns), flags, casts };
         let mut stream = self.sql.stream(query).await?;
         let share = self.budget / 2 / self.target.children.len().max(1);
         let mut shuffle: Option<Shuffle> = None;
@@ -218,6 +220,15 @@ impl Diff<'_> {
             shuffle.get_or_insert_with(|| Shuffle::new(schema, share, self.work, &name)).push(&batch)?;
         }
         Ok(shuffle.unwrap_or_else(|| Shuffle::new(self.empty_child(index), share, self.work, "none")))
+    }
+
+    /// The types that the parts of a child have in the target.
+    fn part_types(&self, child: &str) -> Vec<(String, ColumnType)> {
+        let Ok(DataType::List(item)) = self.target.schema.field_with_name(child).map(Field::data_type) else {
+            return Vec::new();
+        };
+        let DataType::Struct(fields) = item.data_type() else { return Vec::new() };
+        fields.iter().filter_map(|field| Some((field.name().clone(), column_type(field)?))).collect()
     }
 
     fn empty_owners(&self) -> SchemaRef {

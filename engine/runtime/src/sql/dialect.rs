@@ -1,13 +1,15 @@
 //! Reading SQL: the dialect, and syntax errors in words.
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, Statement, TableFactor,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr,
+    Statement, TableFactor, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token};
 use std::any::TypeId;
+use std::ops::ControlFlow;
 
 /// How deep expressions may nest.
 const DEPTH: usize = 128;
@@ -30,7 +32,10 @@ pub(super) struct SyntaxError {
 
 /// The statements of a text.
 pub(super) fn statements(text: &str) -> Result<Vec<Statement>, SyntaxError> {
-    parser(text).and_then(|mut parser| parser.parse_statements()).map_err(|error| SyntaxError::of(&error))
+    let read = parser(text).and_then(|mut parser| parser.parse_statements());
+    let mut statements = read.map_err(|error| SyntaxError::of(&error))?;
+    local_times(&mut statements);
+    Ok(statements)
 }
 
 /// The only expression of a text.
@@ -41,7 +46,45 @@ pub(super) fn condition(text: &str) -> Result<Expr, SyntaxError> {
         parser.expect_token(&Token::EOF)?;
         Ok(expr)
     };
-    read(text).map_err(|error| SyntaxError::of(&error))
+    let mut expr = read(text).map_err(|error| SyntaxError::of(&error))?;
+    local_times(&mut expr);
+    Ok(expr)
+}
+
+/// `x AT TIME ZONE 'UTC' AT TIME ZONE 'Europe/Moscow'` is the time that clocks in Moscow show, as in PostgreSQL: the
+/// first zone says where a time without a zone was taken, the second where it is looked at.
+fn local_times(tree: &mut impl VisitMut) {
+    struct LocalTimes;
+    impl VisitorMut for LocalTimes {
+        type Break = ();
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            if let Expr::AtTimeZone { timestamp, .. } = expr
+                && is_zoned(timestamp)
+                && let Some(call) = call("to_local_time(x)", expr)
+            {
+                *expr = call;
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let _unbroken: ControlFlow<()> = tree.visit(&mut LocalTimes);
+}
+
+fn is_zoned(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_zoned(inner),
+        Expr::AtTimeZone { .. } => true,
+        _ => false,
+    }
+}
+
+/// A call with another argument.
+fn call(template: &str, argument: &Expr) -> Option<Expr> {
+    let mut call = parser(template).ok()?.parse_expr().ok()?;
+    let Expr::Function(function) = &mut call else { return None };
+    let FunctionArguments::List(list) = &mut function.args else { return None };
+    list.args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(argument.clone()))];
+    Some(call)
 }
 
 /// `SELECT expr FROM relation`: the query a condition is planned as.
@@ -192,8 +235,8 @@ mod tests {
 
     #[test]
     fn syntax_errors_have_a_place_and_plain_words() {
-        let error = statements("SELECT Цена,\n  FROM FROM goods").unwrap_err();
-        assert_eq!(error.at, Some((2, 8)));
+        let error = statements("SELECT Цена\n  FROM товары WHERE = 1").unwrap_err();
+        assert_eq!(error.at, Some((2, 21)));
         assert!(!error.message.contains("Line:"), "{}", error.message);
         let error = statements("SELECT (1").unwrap_err();
         assert_eq!(error.message, "expected ), found the end of the text");

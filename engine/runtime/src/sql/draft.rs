@@ -11,10 +11,10 @@ use super::rules::Purpose;
 use super::{Relation, Sql, dialect, references, repair, rules, types, vars};
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DataFusionError, Result};
+use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, cast,
+    BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator,
 };
 use datafusion::sql::sqlparser::ast::{Query, SelectItem, SetExpr, Spanned, Statement};
 use datafusion::sql::sqlparser::tokenizer::Span as TokenSpan;
@@ -182,7 +182,8 @@ impl<'a> Draft<'a> {
         let text = error.strip_backtrace();
         let relation = Arc::from("");
         repair::culprit(&self.query, |query| {
-            let planned = self.planner.plan(query).and_then(|plan| self.planner.analyze(plan, &relation));
+            let planned = self.planner.plan(query).and_then(|plan| self.planner.settle(plan));
+            let planned = planned.and_then(|plan| self.planner.finish(plan, &relation));
             planned.is_err_and(|other| other.strip_backtrace() == text)
         })
     }
@@ -193,10 +194,10 @@ impl<'a> Draft<'a> {
         }
         let mut warnings = Problems::new();
         compared_kinds(&plan, self.places, &mut warnings);
-        match self.planner.analyze(plan, relation) {
+        match self.planner.settle(plan) {
             Ok(plan) => {
                 problems.extend(warnings);
-                Some(Planned { draft: self, plan })
+                Some(Planned { draft: self, plan, relation: Arc::clone(relation) })
             }
             Err(error) => {
                 self.report(&error, problems);
@@ -219,6 +220,7 @@ impl<'a> Draft<'a> {
 pub(super) struct Planned<'a> {
     draft: Draft<'a>,
     plan: LogicalPlan,
+    relation: Arc<str>,
 }
 
 impl Planned<'_> {
@@ -252,36 +254,34 @@ impl Planned<'_> {
         if !fine {
             return None;
         }
-        match leave(self.plan.clone()).and_then(|plan| self.computable(plan)) {
+        self.finish(problems)
+    }
+
+    /// The expression of a condition, which is true, false or NULL.
+    pub(super) fn condition(self, problems: &mut Problems) -> Option<Expr> {
+        let field = self.plan.schema().fields().first()?.clone();
+        if *field.data_type() != DataType::Boolean {
+            let message = format!("the condition is {}, expected true or false", types::a(field.data_type()));
+            problems.error(code::SQL_TYPE, self.draft.places.whole(), message).help("write a comparison, like `price > 0`");
+            return None;
+        }
+        let LogicalPlan::Projection(projection) = self.finish(problems)? else { return None };
+        projection.expr.into_iter().next().map(Expr::unalias)
+    }
+
+    /// Guards the plan and looks whether it can be carried out: some queries fail only when it comes to that.
+    fn finish(self, problems: &mut Problems) -> Option<LogicalPlan> {
+        let computable = |plan: LogicalPlan| {
+            super::ready(self.draft.planner.state().create_physical_plan(&plan))?;
+            Ok(plan)
+        };
+        match self.draft.planner.finish(self.plan, &self.relation).and_then(computable) {
             Ok(plan) => Some(plan),
             Err(error) => {
                 self.draft.report(&error, problems);
                 None
             }
         }
-    }
-
-    /// The expression of a condition, which is true, false or NULL.
-    pub(super) fn condition(self, problems: &mut Problems) -> Option<Expr> {
-        let field = self.plan.schema().fields().first()?.clone();
-        if !matches!(field.data_type(), DataType::Boolean | DataType::Null) {
-            let message = format!("the condition is {}, expected true or false", types::a(field.data_type()));
-            problems.error(code::SQL_TYPE, self.draft.places.whole(), message).help("write a comparison, like `price > 0`");
-            return None;
-        }
-        if let Err(error) = self.computable(self.plan.clone()) {
-            self.draft.report(&error, problems);
-            return None;
-        }
-        let LogicalPlan::Projection(projection) = &self.plan else { return None };
-        projection.expr.first().map(|expr| expr.clone().unalias())
-    }
-
-    /// Looks whether the plan can be carried out: some queries fail only when it comes to that.
-    fn computable(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
-        let state = &self.draft.planner.state();
-        super::ready(state.create_physical_plan(&plan))?;
-        Ok(plan)
     }
 
     fn warn_of_nameless(&self, items: Option<&[SelectItem]>, problems: &mut Problems) {
@@ -322,23 +322,6 @@ fn items(query: &Query) -> Option<Vec<SelectItem>> {
     let SetExpr::Select(select) = body else { return None };
     let wild = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
     (!select.projection.iter().any(wild)).then(|| select.projection.clone())
-}
-
-/// Gives every column a type that may leave a query.
-fn leave(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let schema = Arc::clone(plan.schema());
-    let right = |kind: &DataType| types::leaving(kind).as_ref() == Some(kind);
-    if schema.fields().iter().all(|field| right(field.data_type())) {
-        return Ok(plan);
-    }
-    let columns = schema.iter().map(|(relation, field)| {
-        let column = Expr::from((relation, field));
-        match types::leaving(field.data_type()) {
-            Some(kind) if kind != *field.data_type() => cast(column, kind).alias(field.name()),
-            _ => column,
-        }
-    });
-    LogicalPlanBuilder::from(plan).project(columns.collect::<Vec<_>>())?.build()
 }
 
 /// Warns of a UNION that makes one column of texts and numbers.

@@ -104,6 +104,7 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
 }
 
 fn last_part(name: &str) -> &str {
+    let name = name.rsplit_once(" AS ").map_or(name, |(_, alias)| alias);
     name.rsplit('.').next().unwrap_or(name)
 }
 

@@ -23,6 +23,8 @@ mod repair;
 mod rules;
 mod session;
 mod source;
+#[cfg(test)]
+mod tests;
 mod types;
 mod vars;
 

@@ -110,7 +110,7 @@ pub(super) mod tests {
         let piece = sql("SELECT Цена,\nFROM товары");
         let places = Places::new(&piece);
         let from = places.word(Some((2, 1)));
-        assert_eq!(from.range(), 122..126);
+        assert_eq!(from.range(), 121..125);
         assert_eq!(places.word(Some((1, 12))).range(), 115..116);
         assert_eq!(places.word(None).range().len(), 0);
     }

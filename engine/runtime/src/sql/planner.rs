@@ -2,7 +2,7 @@
 
 use super::exact::make_exact;
 use super::source::{Step, Table};
-use super::types::Types;
+use super::types::{self, Types};
 use super::{Relation, Sql};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableProvider;
@@ -14,7 +14,7 @@ use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::{ExprPlanner, TypePlanner};
 use datafusion::logical_expr::{
-    AggregateUDF, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF, cast,
 };
 use datafusion::optimizer::Analyzer;
 use datafusion::physical_plan::ExecutionPlan;
@@ -45,10 +45,15 @@ impl<'a> Planner<'a> {
         SqlToRel::new_with_options(self, options).sql_statement_to_plan(Statement::Query(Box::new(query.clone())))
     }
 
-    /// Settles the types of a plan and guards what can fail; `relation` is named in messages.
-    pub(super) fn analyze(&self, plan: LogicalPlan, relation: &Arc<str>) -> Result<LogicalPlan> {
-        let plan = Analyzer::new().execute_and_check(plan, self.options(), |_, _| {})?;
-        make_exact(plan, relation)
+    /// Settles the types of a plan.
+    pub(super) fn settle(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        Analyzer::new().execute_and_check(plan, self.options(), |_, _| {})
+    }
+
+    /// Guards what can fail in a settled plan; `relation` is named in messages. Columns whose type cannot leave a
+    /// query get the one that can; those without such a type stay as they are.
+    pub(super) fn finish(&self, plan: LogicalPlan, relation: &Arc<str>) -> Result<LogicalPlan> {
+        make_exact(leave(plan)?, relation)
     }
 
     /// The rows of a relation, to build on.
@@ -81,6 +86,23 @@ impl<'a> Planner<'a> {
     }
 }
 
+/// Gives every column a type that may leave a query.
+fn leave(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let schema = Arc::clone(plan.schema());
+    let wrong = |kind: &DataType| types::leaving(kind).filter(|right| right != kind);
+    if schema.fields().iter().all(|field| wrong(field.data_type()).is_none()) {
+        return Ok(plan);
+    }
+    let columns = schema.iter().map(|(relation, field)| {
+        let column = Expr::from((relation, field));
+        match wrong(field.data_type()) {
+            Some(right) => cast(column, right).alias(field.name()),
+            None => column,
+        }
+    });
+    LogicalPlanBuilder::from(plan).project(columns.collect::<Vec<_>>())?.build()
+}
+
 impl Sql {
     /// The plan with the plans of steps in place of scans of them.
     fn with_steps(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
@@ -88,10 +110,15 @@ impl Sql {
             let LogicalPlan::TableScan(scan) = &node else { return Ok(Transformed::no(node)) };
             let provider = source_as_provider(&scan.source)?;
             let Some(step) = provider.downcast_ref::<Step>() else { return Ok(Transformed::no(node)) };
-            let Some(Relation::Step { plan, .. }) = self.relations.get(step.name()) else {
-                return plan_err!("the step `{}` is gone", step.name());
+            let inner = match self.relations.get(step.name()) {
+                Some(Relation::Step { plan, .. }) => self.with_steps(plan.as_ref().clone())?,
+                // The step was computed meanwhile, and its rows took its place.
+                Some(Relation::Rows(table)) => {
+                    let source = provider_as_source(Arc::clone(table) as _);
+                    LogicalPlanBuilder::scan(step.name(), source, None)?.build()?
+                }
+                _ => return plan_err!("the step `{}` is gone", step.name()),
             };
-            let inner = self.with_steps(plan.as_ref().clone())?;
             Ok(Transformed::yes(LogicalPlanBuilder::from(inner).alias(scan.table_name.clone())?.build()?))
         })
         .data()

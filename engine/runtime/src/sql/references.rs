@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn vars_and_functions_have_places() {
-        let text = "SELECT upper(Склад) FROM stock\nWHERE Склад IN ($склады) AND day >= $from";
+        let text = "SELECT upper(Склад) FROM stock WHERE Склад IN ($склады) AND day >= $from";
         let piece = sql(text);
         let found = references(&piece);
         assert_eq!(names(&found.vars), ["склады", "from"]);

@@ -262,6 +262,10 @@ impl Visitor for Checker<'_> {
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
         self.depth += 1;
+        if self.purpose == Purpose::Condition && self.depth == 2 {
+            let instead = "look it up in a step with a JOIN, and look at the step's column here";
+            self.refuse(query.span(), "a condition sees one row, and no other relation", instead);
+        }
         self.query(query);
         ControlFlow::Continue(())
     }

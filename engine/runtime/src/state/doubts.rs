@@ -162,6 +162,12 @@ impl State {
     }
 }
 
+/// Whether any key is in doubt or waits to be offered again; if not, acks have nothing to clear.
+pub(super) fn any(db: &Transaction<'_>) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM doubts) OR EXISTS (SELECT 1 FROM retries)";
+    db.query_row(sql, [], |row| row.get(0))
+}
+
 pub(super) fn insert(
     db: &Transaction<'_>,
     scope: ScopeId,

@@ -123,14 +123,34 @@ impl HoldState {
 }
 
 impl State {
-    /// Replaces the holds of a scope by those of a new plan. A decided hold whose digest comes again keeps its decision.
+    /// Replaces the open holds of a scope by those of a new plan. A hold of the same changes stays the
+    /// same hold, with its number and decision; approvals stay until they are carried out.
     ///
     /// # Errors
     /// Those of the database.
     pub fn set_holds(&self, scope: ScopeId, holds: &[Hold]) -> Result<()> {
         self.transaction(|db| {
-            db.execute("UPDATE holds SET state = 'superseded' WHERE scope = ?1 AND state <> 'superseded'", [scope.0])?;
+            let again = |hold: &Hold| {
+                db.execute(
+                    "UPDATE holds SET plan = ?4, rows = ?5, detail = ?6
+                     WHERE scope = ?1 AND reason = ?2 AND digest = ?3 AND state IN ('open', 'rejected')",
+                    params![scope.0, hold.reason.name(), hold.digest, hold.plan, signed(hold.rows), hold.detail],
+                )
+            };
+            let mut new = Vec::new();
             for hold in holds {
+                if again(hold)? == 0 {
+                    new.push(hold);
+                }
+            }
+            // what was not said again by this plan is over
+            let plan = holds.first().map_or("", |hold| hold.plan.as_str());
+            db.execute(
+                "UPDATE holds SET state = 'superseded'
+                 WHERE scope = ?1 AND plan <> ?2 AND state IN ('open', 'rejected')",
+                params![scope.0, plan],
+            )?;
+            for hold in new {
                 db.execute(
                     "INSERT INTO holds (scope, plan, reason, digest, rows, detail, state, opened, decided, by)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -150,6 +170,16 @@ impl State {
             }
             Ok(())
         })
+    }
+
+    /// Approvals of a scope that were carried out are over.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn close_approvals(&self, scope: ScopeId) -> Result<()> {
+        let sql = "UPDATE holds SET state = 'superseded' WHERE scope = ?1 AND state IN ('approved', 'adopted')";
+        self.db.execute(sql, [scope.0]).map_err(sql_error)?;
+        Ok(())
     }
 
     /// Holds that matter now: open, approved, adopted or rejected; of a scope or all.

@@ -151,8 +151,11 @@ impl State {
 
     fn settle(&self, load: &str, plan: &str, rows: &[SettledRow], now: DateTime<Utc>, last: bool) -> Result<()> {
         self.transaction(|db| {
+            let waiting = doubts::any(db)?;
             for row in rows {
-                settle_row(db, load, plan, row, now, last)?;
+                if waiting || !matches!(row.outcome, Outcome::Acked { remote_id: None }) {
+                    settle_row(db, load, plan, row, now, last)?;
+                }
             }
             set_state(db, load, LoadState::Settled, now)
         })

@@ -261,7 +261,13 @@ impl Columns {
 
 #[cfg(test)]
 mod tests {
-    use super::merge_from;
+    use super::*;
+    use crate::state::Durability;
+    use crate::table::{baseline_fields, hash_array};
+    use arrow::array::{ArrayRef, StringArray};
+    use arrow::datatypes::{DataType, Field};
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn files_of_similar_size_are_merged_and_large_ones_left_alone() {
@@ -270,5 +276,102 @@ mod tests {
         assert_eq!(merge_from(&[1_000_000, 100, 10]), 2);
         assert_eq!(merge_from(&[5]), 0);
         assert_eq!(merge_from(&[]), 0);
+    }
+
+    /// What a key is known to be: its value, or gone.
+    type Naive = BTreeMap<Hash, (Option<String>, i64)>;
+
+    fn values() -> SchemaRef {
+        Arc::new(Schema::new(vec![Field::new("value", DataType::Utf8, true)]))
+    }
+
+    fn commit(state: &State, scope: ScopeId, seq: i64, rows: &BTreeMap<Hash, Option<String>>) {
+        let mut fields = baseline_fields();
+        fields.extend(values().fields().iter().map(|field| field.as_ref().clone()));
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        let keys: Vec<Hash> = rows.keys().copied().collect();
+        let longs = |value: i64| Arc::new(Int64Array::from(vec![value; keys.len()])) as ArrayRef;
+        let columns: Vec<ArrayRef> = vec![
+            hash_array(&keys),
+            hash_array(&keys),
+            longs(1),
+            Arc::new(rows.values().map(|value| Some(value.is_none())).collect::<BooleanArray>()),
+            longs(seq),
+            longs(seq),
+            Arc::new(rows.values().cloned().collect::<StringArray>()),
+        ];
+        let name = format!("baseline/{seq}.parquet");
+        let mut writer = FileWriter::create(state.folder(), &name, Arc::clone(&schema), Durability::Scratch).unwrap();
+        writer.write(&RecordBatch::try_new(schema, columns).unwrap()).unwrap();
+        let count = writer.finish().unwrap();
+        state.add_segment(scope, &name, count, &[]).unwrap();
+    }
+
+    fn read(state: &State, scope: ScopeId, step: usize) -> Naive {
+        let baseline = Baseline::open(state, scope).unwrap();
+        let mut cursor = baseline.cursor().unwrap();
+        let mut found = Naive::new();
+        let mut last = None;
+        loop {
+            let known = cursor.take(step).unwrap();
+            if known.is_empty() {
+                return found;
+            }
+            let batch = baseline.values(&known, &values()).unwrap();
+            let texts = batch.column(0).as_string::<i32>();
+            for (at, known) in known.iter().enumerate() {
+                assert!(last < Some(known.key), "ascending, each key once");
+                last = Some(known.key);
+                let value = (!known.gone).then(|| texts.value(at).to_owned());
+                found.insert(known.key, (value, known.acked));
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+        /// Many commits, read as one table, compacted or not, are what a map would hold.
+        #[test]
+        fn a_baseline_is_the_last_word_on_every_key(
+            commits in proptest::collection::vec(
+                proptest::collection::btree_map(0_u8..40, proptest::option::of(0_u8..5), 1..30), 1..8),
+            compact in any::<bool>(),
+            step in 1_usize..50,
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let state = State::open(folder.path(), Durability::Scratch).unwrap();
+            let scope = state.scope("t", "shop", "here").unwrap();
+            let mut naive = Naive::new();
+            for (seq, rows) in (1_i64..).zip(&commits) {
+                let rows: BTreeMap<Hash, Option<String>> = rows
+                    .iter()
+                    .map(|(key, value)| (Hash::from(*key) << 120 | 7, value.map(|value| value.to_string())))
+                    .collect();
+                commit(&state, scope, seq, &rows);
+                naive.extend(rows.into_iter().map(|(key, value)| (key, (value, seq))));
+                if compact {
+                    state.compact(scope).unwrap();
+                }
+            }
+            prop_assert_eq!(read(&state, scope, step), naive);
+            if compact {
+                prop_assert!(state.segments(scope).unwrap().len() <= commits.len());
+            }
+            crate::table::remove_orphans(&state).unwrap();
+            prop_assert!(!read(&state, scope, 1000).is_empty());
+        }
+    }
+
+    #[test]
+    fn what_a_crash_left_half_written_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(folder.path(), Durability::Scratch).unwrap();
+        let scope = state.scope("t", "shop", "here").unwrap();
+        commit(&state, scope, 1, &BTreeMap::from([(1, Some("a".to_owned()))]));
+        std::fs::write(folder.path().join("baseline/9.part"), b"half").unwrap();
+        std::fs::write(folder.path().join("plans/unnamed.parquet"), b"whole, but nobody names it").unwrap();
+        assert_eq!(crate::table::remove_orphans(&state).unwrap(), 2);
+        assert_eq!(read(&state, scope, 10).len(), 1);
     }
 }

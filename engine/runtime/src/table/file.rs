@@ -48,6 +48,22 @@ impl RowFile {
         Ok(reader.map(|batch| batch.map_err(Error::from)))
     }
 
+    /// The columns `names` of the rows from `first` to `last`, in order; pages outside are not read.
+    pub(crate) fn range(
+        &self,
+        names: &[&str],
+        first: u64,
+        last: u64,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
+        let count = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
+        let mut selectors = vec![RowSelector::select(count(last - first + 1))];
+        if first > 0 {
+            selectors.insert(0, RowSelector::skip(count(first)));
+        }
+        let reader = self.reader(Some(names), Some(RowSelection::from(selectors)))?;
+        Ok(reader.map(|batch| batch.map_err(Error::from)))
+    }
+
     /// All columns of the rows at `rows` (ascending), as one batch.
     pub(crate) fn rows(&self, rows: &[u64]) -> Result<RecordBatch> {
         let reader = self.reader(None, Some(selection(rows)))?;

@@ -180,6 +180,12 @@ impl World {
         self.decide(HoldState::Adopted);
     }
 
+    pub(crate) fn open_holds(&self) -> Vec<i64> {
+        let state = State::open(&self.state_folder(), Durability::Scratch).unwrap();
+        let holds = state.holds(None).unwrap();
+        holds.into_iter().filter(|hold| hold.state == HoldState::Open).map(|hold| hold.id).collect()
+    }
+
     fn decide(&self, decision: HoldState) {
         let state = State::open(&self.state_folder(), Durability::Scratch).unwrap();
         for hold in state.holds(None).unwrap() {

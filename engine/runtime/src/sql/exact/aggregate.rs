@@ -480,7 +480,7 @@ mod tests {
             let states: Vec<ArrayRef> = states.iter().map(|state| state.to_array().unwrap()).collect();
             whole.merge_batch(&states).unwrap();
         }
-        whole.evaluate().map_err(|error| super::super::Fault::of(&error).0)
+        whole.evaluate().map_err(|error| Fault::of(&error).0)
     }
 
     proptest! {

@@ -6,7 +6,7 @@
 use super::aggregate::{digits_of, only};
 use super::decimal;
 use crate::sql::types::{self, MAX_DIGITS};
-use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, ListArray};
+use arrow::array::{ArrayRef, AsArray, Decimal128Array, ListArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, i256};
 use datafusion::common::{Result, ScalarValue, internal_err, plan_err};

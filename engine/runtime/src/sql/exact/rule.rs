@@ -226,7 +226,16 @@ impl Rule<'_> {
     }
 }
 
+/// The other side of such a comparison; its own cast to the common decimal goes too.
 fn as_double(value: &Expr) -> Expr {
+    let value = match value {
+        Expr::Cast(datafusion::logical_expr::Cast { expr, field })
+            if matches!(field.data_type(), DataType::Decimal128(..)) =>
+        {
+            expr
+        }
+        other => other,
+    };
     datafusion::logical_expr::cast(value.clone(), DataType::Float64)
 }
 
