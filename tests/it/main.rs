@@ -1,4 +1,5 @@
 //! The whole product, from the command line.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
 
 mod architecture;
 mod cli;

@@ -80,7 +80,7 @@ fn a_full_disk_leaves_what_was_known_readable() {
         let said = offers(&scene, blocks);
         refused += u32::from(said.code != Some(0));
         if said.code != Some(0) {
-            assert!(said.code.is_some_and(|code| [1, 7, 8].contains(&code)), "{blocks}: {said:?}");
+            assert_eq!(said.code, Some(8), "{blocks}: {said:?}");
             assert!(!said.stderr.contains("panicked") && !said.stderr.is_empty(), "{blocks}: {said:?}");
         }
         assert_eq!(known("baseline show site_catalogue goods --limit 1000 --profile sandbox"), 301, "{blocks}");
@@ -108,7 +108,7 @@ fn wait_until(child: &mut Child, happened: impl Fn() -> bool) {
     let started = Instant::now();
     while !happened() {
         assert!(child.try_wait().unwrap().is_none(), "the run ended too early");
-        assert!(started.elapsed() < Duration::from_secs(60), "nothing happened for a minute");
+        assert!(started.elapsed() < Duration::from_mins(1), "nothing happened for a minute");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

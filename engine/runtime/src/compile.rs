@@ -105,7 +105,7 @@ fn step_order(pipeline: &Pipeline) -> Vec<usize> {
 }
 
 /// The columns of a sink. `None` if something is wrong with it or with what it reads.
-pub(crate) fn shape(sql: &Sql, name: &str, sink: &Sink, problems: &mut Problems) -> Option<Shape> {
+pub(crate) fn shape(sql: &Sql, sink: &Sink, problems: &mut Problems) -> Option<Shape> {
     let relation = sql.schema(&sink.from)?;
     let before = problems.iter().count();
     let casts: Vec<(String, ColumnType)> = sink
@@ -146,7 +146,6 @@ pub(crate) fn shape(sql: &Sql, name: &str, sink: &Sink, problems: &mut Problems)
             has_column(&relation, by, &sink.from, code::UNKNOWN_COLUMN, problems);
         }
     }
-    let _ = name;
     (problems.iter().count() == before).then(|| Shape {
         schema: Arc::new(Schema::new(fields)),
         key: texts(&sink.key),

@@ -153,7 +153,7 @@ impl Planner<'_> {
         }
         let first_load = self.production && Baseline::open(self.state, target.scope)?.is_empty();
         let new_holds = self.holds(plan, &target, &difference.counts, first_load, &holds);
-        self.hold(&target, &mut difference, &new_holds, &approved)?;
+        self.hold(&mut difference, &new_holds, &approved)?;
         if !self.trial {
             self.state.set_holds(target.scope, &new_holds)?;
         }
@@ -265,7 +265,7 @@ impl Planner<'_> {
     }
 
     /// Takes held rows out of what is due: in the counts and in the file.
-    fn hold(&self, target: &Target, difference: &mut Difference, holds: &[Hold], approved: &Approved) -> Result<()> {
+    fn hold(&self, difference: &mut Difference, holds: &[Hold], approved: &Approved) -> Result<()> {
         let reasons: Vec<HoldReason> =
             holds.iter().map(|hold| hold.reason).filter(|reason| *reason != HoldReason::Recipe).collect();
         let (Some(name), false) = (difference.file.clone(), reasons.is_empty()) else { return Ok(()) };
@@ -281,7 +281,6 @@ impl Planner<'_> {
         std::fs::remove_file(self.state.folder().join(&name))?;
         difference.file = Some(held_name.clone());
         difference.counts.recount(&PlanFile::open(self.state, &held_name)?)?;
-        let _ = target;
         Ok(())
     }
 

@@ -66,11 +66,11 @@ struct Opened {
 }
 
 impl Engine<'_> {
-    #[expect(clippy::too_many_arguments, reason = "all of it is what a run consists of; a struct would only rename it")]
     /// Reads sources, plans SQL, opens sinks. On an error `report.status` says whose it is.
     ///
     /// # Errors
     /// Those of vars, sources, SQL and sinks.
+    #[expect(clippy::too_many_arguments, reason = "all of it is what a run consists of; a struct would only rename it")]
     pub(crate) async fn prepare(
         &self,
         state: &State,
@@ -138,8 +138,8 @@ impl Engine<'_> {
         Ok(sql)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all of it is what a run consists of; a struct would only rename it")]
     /// Reads every source that is used; gives what must be braked because of what they brought.
+    #[expect(clippy::too_many_arguments, reason = "all of it is what a run consists of; a struct would only rename it")]
     async fn read_sources(
         &self,
         state: &State,
@@ -310,7 +310,7 @@ impl Brake {
     ) -> Result<()> {
         let name = &opened.name;
         let reason = if landed.bad_count > 0 {
-            Some(format!("{} rows of source `{name}` could not be read", landed.bad_count))
+            Some(format!("{} of source `{name}` could not be read", rows(landed.bad_count)))
         } else if !landed.exact && opened.mirror.is_none() {
             Some(format!("source `{name}` was read in pages and is no snapshot"))
         } else {
@@ -352,7 +352,7 @@ fn refuse(pipeline: &Pipeline, problems: &Problems) -> Result<()> {
 fn shapes(sql: &Sql, pipeline: &Pipeline) -> Result<Vec<Shape>> {
     let mut problems = Problems::new();
     let shapes: Vec<Option<Shape>> =
-        pipeline.sinks.iter().map(|(name, sink)| compile::shape(sql, name, sink, &mut problems)).collect();
+        pipeline.sinks.iter().map(|(_, sink)| compile::shape(sql, sink, &mut problems)).collect();
     refuse(pipeline, &problems)?;
     shapes.into_iter().collect::<Option<Vec<_>>>().ok_or_else(|| Error::internal("a sink without columns"))
 }
@@ -368,6 +368,10 @@ fn source_report(opened: &Opened, landed: &Landed) -> SourceReport {
     }
 }
 
+fn rows(count: u64) -> String {
+    if count == 1 { "1 row".to_owned() } else { format!("{count} rows") }
+}
+
 fn bad_row(row: &BadRow) -> String {
     match &row.column {
         Some(column) => format!("{}: {column}: {}", row.place, row.reason),
@@ -378,8 +382,9 @@ fn bad_row(row: &BadRow) -> String {
 fn bad_rows_error(opened: &Opened, landed: &Landed) -> Error {
     let first = landed.bad.first().map(bad_row).unwrap_or_default();
     let message = format!(
-        "{} rows of source `{}` cannot be read, the first: {first}. Nothing was sent; mend them, or set `on_bad_row: reject`",
-        landed.bad_count, opened.name
+        "{} of source `{}` cannot be read, the first: {first}. Nothing was sent; mend that, or set `on_bad_row: reject`",
+        rows(landed.bad_count),
+        opened.name
     );
     Error::invalid_data(message)
 }

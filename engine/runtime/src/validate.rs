@@ -95,13 +95,18 @@ impl Validator<'_> {
             let key: Vec<String> = source.key.iter().map(|key| key.value.clone()).collect();
             match self.source_schema(pipeline, &name.value, source, problems).await {
                 Some(schema) => {
-                    compile::check_source_key(&schema, source, name, problems);
+                    if source.columns.is_none() {
+                        compile::check_source_key(&schema, source, name, problems);
+                    }
                     if sql.add_source(name, schema, &key, Rows::None).is_err() {
                         sql.add_broken(name);
                     }
                 }
                 None => sql.add_broken(name),
             }
+        }
+        for name in pipeline.sources.broken.iter().chain(&pipeline.steps.broken) {
+            sql.add_broken(name);
         }
         compile::add_steps(&mut sql, pipeline, problems);
         for (check, _) in compile::other_checks(pipeline) {
@@ -112,8 +117,8 @@ impl Validator<'_> {
                     .help("check the relation of a sink or of its children, or say `warn` or `stop`");
             }
         }
-        for (name, sink) in pipeline.sinks.iter() {
-            let shape = compile::shape(&sql, name, sink, problems);
+        for (_, sink) in pipeline.sinks.iter() {
+            let shape = compile::shape(&sql, sink, problems);
             self.check_sink(sink, shape.as_ref(), problems);
         }
     }

@@ -182,11 +182,7 @@ fn sources() -> Vec<Source> {
                 ("text", text(vec![Some("0001-01-01"), Some("22.11.2026"), Some("9999-12-31T23:59:59")])),
             ],
         ),
-        (
-            "numbers",
-            &["n"],
-            vec![("n", Arc::new(Int64Array::from((1..=10).collect::<Vec<i64>>())) as ArrayRef)],
-        ),
+        ("numbers", &["n"], vec![("n", Arc::new(Int64Array::from((1..=10).collect::<Vec<i64>>())) as ArrayRef)]),
     ]
 }
 
@@ -207,29 +203,4 @@ fn examples() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-}
-pub async fn probe(query: &str) -> String {
-    let mut steps = Steps::new();
-    let text = SqlText { text: query.to_owned(), span: Span::new(FileId(0), 0..query.len()), lines: vec![(0, 0)] };
-    let mut problems = Problems::new();
-    let at = std::time::Instant::now();
-    steps.sql.add_step("probe", &text, &mut problems);
-    let took = at.elapsed();
-    let mut out = String::new();
-    for problem in problems.sorted() {
-        let span = problem.span().unwrap().range();
-        out += &format!("{:?} {} `{}`: {} {:?} {:?}\n", problem.severity, problem.code.name, query.get(span).unwrap_or("?"), problem.message, problem.help, problem.fix.as_ref().map(|f| &f.replacement));
-    }
-    if !problems.has_errors() {
-        match steps.rows(query).await {
-            Ok(DBOutput::Rows { rows, .. }) => {
-                let schema = steps.sql.schema("probe").unwrap();
-                out += &schema.fields().iter().map(|f| format!("{} {}", f.name(), f.data_type())).collect::<Vec<_>>().join(", ");
-                for row in rows { out += &format!("\n  {}", row.join(" | ")); }
-            }
-            Ok(_) => {}
-            Err(error) => out += &format!("RUN: {error}"),
-        }
-    }
-    out + &format!("  [{took:?}]")
 }

@@ -88,7 +88,11 @@ impl Error {
     /// and no other keys. `state` marks errors of our own memory, `setting` those of what the person asked for.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
-        self.context.push((key, value.to_string()));
+        let value = value.to_string();
+        // whoever says it first is nearest to what happened; saying it again helps nobody
+        if !self.context.iter().any(|(known, said)| *known == key && *said == value) {
+            self.context.push((key, value));
+        }
         self
     }
 
@@ -128,11 +132,13 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         let mut separator = " (";
-        for (key, value) in &self.context {
+        // `setting` only says whose fault it is: the message names the setting itself
+        let shown: Vec<_> = self.context.iter().filter(|(key, _)| *key != "setting").collect();
+        for (key, value) in &shown {
             write!(f, "{separator}{key} {value}")?;
             separator = ", ";
         }
-        if !self.context.is_empty() {
+        if !shown.is_empty() {
             f.write_str(")")?;
         }
         Ok(())

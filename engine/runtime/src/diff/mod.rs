@@ -284,7 +284,7 @@ fn check_flags(checks: &[TargetCheck]) -> Vec<(String, SqlText)> {
 }
 
 fn flag_fields(checks: &[TargetCheck]) -> impl Iterator<Item = Field> {
-    (0..checks.len()).map(|index| Field::new(check_column(index), arrow::datatypes::DataType::Boolean, true))
+    (0..checks.len()).map(|index| Field::new(check_column(index), DataType::Boolean, true))
 }
 
 /// Counts the rows of a relation that fail its checks, without comparing them with anything: for

@@ -13,9 +13,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator,
-};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::sql::sqlparser::ast::{Query, SelectItem, SetExpr, Spanned, Statement};
 use datafusion::sql::sqlparser::tokenizer::Span as TokenSpan;
 use obmen_diagnostics::{Problems, code};
@@ -242,8 +240,11 @@ impl Planned<'_> {
                 fine = false;
             }
             if types::leaving(field.data_type()).is_none() {
-                let message =
-                    format!("column `{}` is of type {}, which no column has", field.name(), types::name(field.data_type()));
+                let message = format!(
+                    "column `{}` is of type {}, which no column has",
+                    field.name(),
+                    types::name(field.data_type())
+                );
                 problems
                     .error(code::SQL_TYPE, place(at), message)
                     .help("cast it to a type of `columns:`, like `CAST(x AS string)`");
@@ -262,7 +263,9 @@ impl Planned<'_> {
         let field = self.plan.schema().fields().first()?.clone();
         if *field.data_type() != DataType::Boolean {
             let message = format!("the condition is {}, expected true or false", types::a(field.data_type()));
-            problems.error(code::SQL_TYPE, self.draft.places.whole(), message).help("write a comparison, like `price > 0`");
+            problems
+                .error(code::SQL_TYPE, self.draft.places.whole(), message)
+                .help("write a comparison, like `price > 0`");
             return None;
         }
         let LogicalPlan::Projection(projection) = self.finish(problems)? else { return None };
@@ -332,7 +335,12 @@ fn mixed_kinds(inputs: &[Arc<LogicalPlan>], places: Places<'_>, problems: &mut P
         let differ = |one: &DataType, two: &DataType| types::is_text(one) && types::is_number(two);
         let one = field.data_type();
         if let Some(two) = kinds.into_iter().find(|two| differ(one, two) || differ(two, one)) {
-            let message = format!("`{}` is {} in one part of UNION and {} in another", field.name(), types::a(one), types::a(two));
+            let message = format!(
+                "`{}` is {} in one part of UNION and {} in another",
+                field.name(),
+                types::a(one),
+                types::a(two)
+            );
             problems
                 .warning(code::SQL_TYPE, places.whole(), message)
                 .help("cast one of them, so that it is clear what the column is: `CAST(x AS string)`");
@@ -367,7 +375,9 @@ fn compared_kinds(plan: &LogicalPlan, places: Places<'_>, problems: &mut Problem
                     Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
                         warn(left, right, &schema, problems);
                     }
-                    Expr::InList(list) => list.list.iter().take(1).for_each(|item| warn(&list.expr, item, &schema, problems)),
+                    Expr::InList(list) => {
+                        list.list.iter().take(1).for_each(|item| warn(&list.expr, item, &schema, problems))
+                    }
                     Expr::Between(between) => warn(&between.expr, &between.low, &schema, problems),
                     _ => {}
                 }

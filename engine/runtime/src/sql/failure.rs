@@ -60,9 +60,10 @@ fn translate(error: &DataFusionError, relation: &str) -> Error {
     let text = error.strip_backtrace();
     match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => Error::new(ErrorKind::Exhausted, exhausted(&text, relation)),
-        DataFusionError::IoError(error) => {
-            Error::new(ErrorKind::Exhausted, format!("`{relation}` cannot use the disk for what does not fit in memory: {error}"))
-        }
+        DataFusionError::IoError(error) => Error::new(
+            ErrorKind::Exhausted,
+            format!("`{relation}` cannot use the disk for what does not fit in memory: {error}"),
+        ),
         DataFusionError::Execution(_) | DataFusionError::ArrowError(..) | DataFusionError::External(_) => {
             Error::invalid_data(format!("`{relation}`: {}", in_words(&text)))
         }
@@ -94,7 +95,8 @@ fn exhausted(text: &str, relation: &str) -> String {
         })
         .take(3)
         .collect();
-    let holders = if holders.is_empty() { String::new() } else { format!(" (most is held by: {})", holders.join(", ")) };
+    let holders =
+        if holders.is_empty() { String::new() } else { format!(" (most is held by: {})", holders.join(", ")) };
     format!(
         "`{relation}` needs more memory than `memory:` of obmen.yaml allows{holders}: raise it, \
          or make the joined and grouped relations smaller with a WHERE"
@@ -119,7 +121,10 @@ fn consumer(name: &str) -> String {
         ("repartition", "rows between threads"),
         ("recursive", "a recursive query"),
     ];
-    known.iter().find(|(part, _)| lower.contains(part)).map_or_else(|| name.to_owned(), |(_, words)| (*words).to_owned())
+    known
+        .iter()
+        .find(|(part, _)| lower.contains(part))
+        .map_or_else(|| name.to_owned(), |(_, words)| (*words).to_owned())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Mistakes the planner finds, in the words of an analyst.
 
 use super::exact::{Fault, find};
+use super::functions;
 use super::place::{Places, tokens};
 use datafusion::common::{Column, DataFusionError, Diagnostic, SchemaError};
 use datafusion::sql::sqlparser::tokenizer::Span as TokenSpan;
@@ -92,7 +93,8 @@ fn phrase(error: &DataFusionError, diagnostic: Option<&Diagnostic>, at: Option<T
         return Mistake::Other { code: code::SQL_TYPE, message: fault.0.clone(), help: None, at };
     }
     let text = error.strip_backtrace();
-    if let Some(name) = between(&text, "expression \"", "\" at position").filter(|_| text.contains("unique expression")) {
+    if let Some(name) = between(&text, "expression \"", "\" at position").filter(|_| text.contains("unique expression"))
+    {
         return twice(last_part(name));
     }
     let (code, message, help) = in_words(&clean(&text), diagnostic);
@@ -149,7 +151,8 @@ fn in_words(text: &str, diagnostic: Option<&Diagnostic>) -> (Code, String, Optio
         return (code::SQL_TYPE, message, Some("cast one side: `CAST(x AS …)`".to_owned()));
     }
     if text.contains("OuterReferenceColumn") || lower.contains("correlated scalar subquery") {
-        let message = "a query inside the query uses columns of the row outside in a way that is not available".to_owned();
+        let message =
+            "a query inside the query uses columns of the row outside in a way that is not available".to_owned();
         let help = "compute it in a query of its own and JOIN it, or take one value: `max(…)`".to_owned();
         return (code::SQL_NOT_ALLOWED, message, Some(help));
     }
@@ -158,7 +161,11 @@ fn in_words(text: &str, diagnostic: Option<&Diagnostic>) -> (Code, String, Optio
         return (code::SQL_NOT_ALLOWED, message, Some("put the condition into HAVING".to_owned()));
     }
     if lower.contains("non-boolean predicate") || lower.contains("filter predicate must return boolean") {
-        return (code::SQL_TYPE, "the condition is not true or false".to_owned(), Some("write a comparison".to_owned()));
+        return (
+            code::SQL_TYPE,
+            "the condition is not true or false".to_owned(),
+            Some("write a comparison".to_owned()),
+        );
     }
     if lower.starts_with("unsupported") || lower.contains("not supported") || lower.contains("not implemented") {
         return (code::SQL_NOT_ALLOWED, text.to_owned(), None);
@@ -168,7 +175,10 @@ fn in_words(text: &str, diagnostic: Option<&Diagnostic>) -> (Code, String, Optio
 }
 
 fn arguments_help(name: &str) -> String {
-    format!("see the arguments of `{name}` in `obmen docs sql`")
+    match functions::syntax(name) {
+        Some(syntax) => format!("write `{syntax}`"),
+        None => "look at the number and the types of its arguments".to_owned(),
+    }
 }
 
 /// The function a message about arguments is about.
@@ -283,7 +293,8 @@ pub(super) fn report(mistake: &Mistake, at: Option<TokenSpan>, places: Places<'_
     }
     match mistake {
         Mistake::Column { column, known, .. } => {
-            let relations: Vec<&str> = known.iter().filter_map(|other| other.relation.as_ref()).map(|r| r.table()).collect();
+            let relations: Vec<&str> =
+                known.iter().filter_map(|other| other.relation.as_ref()).map(|r| r.table()).collect();
             if let Some(relation) = column.relation.as_ref().map(|relation| relation.table())
                 && !relations.contains(&relation)
             {

@@ -110,6 +110,11 @@ pub struct Query {
     pub casts: Vec<(String, ColumnType)>,
 }
 
+/// The functions a query can call, by name, each with how it is written (`upper(str)`) where that is known.
+pub fn functions() -> Vec<(String, Option<String>)> {
+    functions::all()
+}
+
 impl fmt::Debug for Sql {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let relations: Vec<&String> = self.relations.keys().collect();
@@ -230,8 +235,7 @@ impl Sql {
         let count = rows.num_rows();
         let order = Int64Array::from_iter_values(0..i64::try_from(count).unwrap_or(i64::MAX));
         let fields = rows.schema_ref().fields().iter().map(|field| field.as_ref().clone());
-        let fields: Vec<Field> =
-            fields.chain([Field::new(ROW, arrow::datatypes::DataType::Int64, true)]).collect();
+        let fields: Vec<Field> = fields.chain([Field::new(ROW, arrow::datatypes::DataType::Int64, true)]).collect();
         let schema = Arc::new(Schema::new(fields));
         let columns = rows.columns().iter().cloned().chain([Arc::new(order) as _]).collect();
         let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;
@@ -331,9 +335,8 @@ fn declared(column: Expr, name: &str, kind: ColumnType, relation: &str, known: &
     let cast = Arc::new(ScalarUDF::from(Cast::new(target, Loss::Refused, false)));
     let marked = known.fields().iter().filter(|field| field.metadata().contains_key(exact::KEY));
     let key: Vec<String> = marked.map(|field| field.name().clone()).collect();
-    let args = std::iter::once(column)
-        .chain(key.iter().map(|name| Expr::Column(Column::new(Some(relation), name))))
-        .collect();
+    let args =
+        std::iter::once(column).chain(key.iter().map(|name| Expr::Column(Column::new(Some(relation), name)))).collect();
     let words = Words { relation: Arc::from(relation), text: name.to_owned() };
     let guarded = Guarded::new(cast, words, vec![name.to_owned()], key);
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::from(guarded)), args)).alias(name)

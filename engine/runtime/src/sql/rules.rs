@@ -6,9 +6,8 @@ use super::functions::{Functions, Known};
 use super::place::Places;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArgumentClause, FunctionArguments, GroupByExpr, JoinConstraint,
-    JoinOperator,
-    LimitClause, ObjectName, OrderBy, OrderByKind, Query, Select, SelectFlavor, SetExpr, Spanned, TableFactor, Value,
-    ValueWithSpan, Visit, Visitor,
+    JoinOperator, LimitClause, ObjectName, OrderBy, OrderByKind, Query, Select, SelectFlavor, SetExpr, Spanned,
+    TableFactor, Value, ValueWithSpan, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::tokenizer::Span as TokenSpan;
 use obmen_diagnostics::{Problems, code};
@@ -116,7 +115,11 @@ impl Checker<'_> {
     fn select(&mut self, select: &Select) {
         let span = select.select_token.0.span;
         if let Some(into) = &select.into {
-            self.refuse(into.name.span(), "`SELECT … INTO` is not allowed", "the step itself is the name of the result");
+            self.refuse(
+                into.name.span(),
+                "`SELECT … INTO` is not allowed",
+                "the step itself is the name of the result",
+            );
         }
         for (present, clause) in [
             (select.top.is_some(), "TOP"),
@@ -153,24 +156,50 @@ impl Checker<'_> {
         };
         let usual = matches!(
             operator,
-            Join(_) | Inner(_) | Left(_) | LeftOuter(_) | Right(_) | RightOuter(_) | FullOuter(_) | CrossJoin(_)
-                | Semi(_) | LeftSemi(_) | RightSemi(_) | Anti(_) | LeftAnti(_) | RightAnti(_)
+            Join(_)
+                | Inner(_)
+                | Left(_)
+                | LeftOuter(_)
+                | Right(_)
+                | RightOuter(_)
+                | FullOuter(_)
+                | CrossJoin(_)
+                | Semi(_)
+                | LeftSemi(_)
+                | RightSemi(_)
+                | Anti(_)
+                | LeftAnti(_)
+                | RightAnti(_)
         );
         if !usual {
             self.refuse(span, "this kind of join is not available", "write JOIN, LEFT JOIN, RIGHT JOIN or FULL JOIN");
         }
         match operator {
             CrossJoin(_) => {}
-            Join(constraint) | Inner(constraint) | Left(constraint) | LeftOuter(constraint) | Right(constraint)
-            | RightOuter(constraint) | FullOuter(constraint) | Semi(constraint) | LeftSemi(constraint)
-            | RightSemi(constraint) | Anti(constraint) | LeftAnti(constraint) | RightAnti(constraint) => match constraint {
+            Join(constraint)
+            | Inner(constraint)
+            | Left(constraint)
+            | LeftOuter(constraint)
+            | Right(constraint)
+            | RightOuter(constraint)
+            | FullOuter(constraint)
+            | Semi(constraint)
+            | LeftSemi(constraint)
+            | RightSemi(constraint)
+            | Anti(constraint)
+            | LeftAnti(constraint)
+            | RightAnti(constraint) => match constraint {
                 JoinConstraint::Natural => self.refuse(
                     span,
                     "NATURAL JOIN joins by whatever names happen to be the same",
                     "say how: `ON a.x = b.x` or `USING (x)`",
                 ),
                 JoinConstraint::None => {
-                    self.refuse(span, "JOIN needs a condition", "add `ON …`, or write CROSS JOIN if all pairs are meant");
+                    self.refuse(
+                        span,
+                        "JOIN needs a condition",
+                        "add `ON …`, or write CROSS JOIN if all pairs are meant",
+                    );
                 }
                 JoinConstraint::On(_) | JoinConstraint::Using(_) => {}
             },
@@ -229,7 +258,7 @@ impl Checker<'_> {
                 problem.help(format!("did you mean `{near}`?")).fix(place, near);
             }
             None => {
-                problem.help("the functions are listed by `obmen docs sql`");
+                problem.help("the functions are those of Apache DataFusion 55 and those of the page SQL");
             }
         }
         self.unknown.push(call.span());

@@ -23,8 +23,9 @@ use std::sync::Arc;
 ///
 /// The argument are positions of columns in the relation's schema: the batches have these columns in this
 /// order. `None`: all of them.
-pub type ReadRows =
-    Arc<dyn Fn(Option<Vec<usize>>) -> obmen_sdk::Result<BoxStream<'static, obmen_sdk::Result<RecordBatch>>> + Send + Sync>;
+pub type ReadRows = Arc<
+    dyn Fn(Option<Vec<usize>>) -> obmen_sdk::Result<BoxStream<'static, obmen_sdk::Result<RecordBatch>>> + Send + Sync,
+>;
 
 /// The rows of a relation.
 #[derive(Clone)]
@@ -194,9 +195,7 @@ impl PartitionStream for Reading {
         let (name, schema) = (self.name.clone(), Arc::clone(&self.schema));
         let wanted = self.schema.fields().len();
         let rows = match (self.read)(columns) {
-            Ok(rows) => rows
-                .map(move |batch| conform(&name, &batch.map_err(external)?, &schema, wanted))
-                .boxed(),
+            Ok(rows) => rows.map(move |batch| conform(&name, &batch.map_err(external)?, &schema, wanted)).boxed(),
             Err(error) => futures::stream::once(std::future::ready(Err(external(error)))).boxed(),
         };
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows))
@@ -211,7 +210,6 @@ fn external(error: Error) -> DataFusionError {
 fn conform(name: &str, batch: &RecordBatch, schema: &SchemaRef, wanted: usize) -> Result<RecordBatch> {
     let columns: Vec<_> = batch.columns().iter().take(wanted).cloned().collect();
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(|error| {
-        external(Error::internal(format!("`{name}` gives other columns than it declared: {error}")))
-    })
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+        .map_err(|error| external(Error::internal(format!("`{name}` gives other columns than it declared: {error}"))))
 }

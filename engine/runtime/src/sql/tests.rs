@@ -85,14 +85,8 @@ fn mistakes_are_found_at_their_places_after_cyrillic_text() {
         "SELECT Артикул || 'ё' AS a,\n  upper(Артикул, 2) AS b FROM goods",
         &[("upper(Артикул, 2)", "`upper` does not take 2 arguments")],
     );
-    finds(
-        "SELECT 'ёлка' AS a, Артикул + 1 AS b FROM goods",
-        &[("Артикул", "`+` does not take string and long")],
-    );
-    finds(
-        "SELECT 'ёлка' AS a, CAST(Цена AS числo) AS b FROM goods",
-        &[("числo", "unknown type `числo`")],
-    );
+    finds("SELECT 'ёлка' AS a, Артикул + 1 AS b FROM goods", &[("Артикул", "`+` does not take string and long")]);
+    finds("SELECT 'ёлка' AS a, CAST(Цена AS числo) AS b FROM goods", &[("числo", "unknown type `числo`")]);
 }
 
 #[test]
@@ -132,12 +126,21 @@ fn conditions_are_true_or_false() {
     for right in ["Цена > 0", "goods.Активен", "Артикул IN ('a', 'b') OR Цена IS NULL"] {
         assert!(session.check_condition("goods", &sql(right), &mut problems), "{right}: {problems:?}");
     }
-    assert_eq!(wrong("Цена + 1"), ("Цена + 1".to_owned(), "the condition is a decimal(20,3), expected true or false".to_owned()));
+    assert_eq!(
+        wrong("Цена + 1"),
+        ("Цена + 1".to_owned(), "the condition is a decimal(24,3), expected true or false".to_owned())
+    );
     assert_eq!(wrong("Цна > 0").1, "there is no column `Цна`");
     assert_eq!(wrong("sum(Цена) > 0").1, "`sum` computes over many rows; a condition sees one row");
-    assert_eq!(wrong("row_number() OVER () = 1").1, "`row_number … OVER` computes over many rows; a condition sees one row");
+    assert_eq!(
+        wrong("row_number() OVER () = 1").1,
+        "`row_number … OVER` computes over many rows; a condition sees one row"
+    );
     let subquery = wrong("Ref_Key IN (SELECT Ref_Key FROM goods)");
-    assert_eq!(subquery, ("SELECT Ref_Key FROM goods".to_owned(), "a condition sees one row, and no other relation".to_owned()));
+    assert_eq!(
+        subquery,
+        ("SELECT Ref_Key FROM goods".to_owned(), "a condition sees one row, and no other relation".to_owned())
+    );
     assert_eq!(wrong("Цена > 0 Цена").1, "expected EOF, found `Цена`");
     assert_eq!(wrong("Цена > 0; DROP TABLE goods").0, ";");
 }
@@ -248,10 +251,7 @@ fn made(rows: i64, columns: SchemaRef) -> Rows {
 }
 
 fn columns() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        Field::new("id", DataType::Int64, true),
-        Field::new("текст", DataType::Utf8, true),
-    ]))
+    Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true), Field::new("текст", DataType::Utf8, true)]))
 }
 
 async fn count(session: &Sql, relation: &str) -> Result<usize> {

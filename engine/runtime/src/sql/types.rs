@@ -141,7 +141,9 @@ fn decimal(size: &ExactNumberInfo) -> Result<DataType> {
         (Ok(digits @ 1..=MAX_DIGITS), Ok(after @ 0..)) if u64::from(after.unsigned_abs()) <= precision => {
             Ok(DataType::Decimal128(digits, after))
         }
-        _ => plan_err!("the type `decimal({precision},{scale})` needs 1 to 38 digits, 0 to all of them after the point"),
+        _ => {
+            plan_err!("the type `decimal({precision},{scale})` needs 1 to 38 digits, 0 to all of them after the point")
+        }
     }
 }
 

@@ -61,7 +61,8 @@ impl Binder<'_> {
     fn one(&mut self, text: &str, span: TokenSpan) -> Expr {
         let place = self.places.of(span);
         let Some(var) = text.strip_prefix('$') else {
-            let problem = self.problems.error(code::SQL_NOT_ALLOWED, place, format!("`{text}` stands for nothing here"));
+            let problem =
+                self.problems.error(code::SQL_NOT_ALLOWED, place, format!("`{text}` stands for nothing here"));
             problem.help("vars are written `$name`");
             return null(span);
         };

@@ -17,23 +17,32 @@ impl StateLock {
     /// # Errors
     /// `Conflict` with the holder's note if somebody else has it; `PermissionDenied` if the folder cannot be written.
     pub fn take(folder: &Path, who: &str) -> Result<Self> {
-        std::fs::create_dir_all(folder).map_err(|error| Error::from(error).with("state", folder.display()))?;
+        std::fs::create_dir_all(folder).map_err(|error| unusable(error, folder))?;
         let note = folder.join("lock.txt");
         let mut options = OpenOptions::new();
-        let file = options.create(true).truncate(false).write(true).open(folder.join("lock")).map_err(|error| {
-            Error::from(error).with("state", folder.display())
-        })?;
+        let file = options
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(folder.join("lock"))
+            .map_err(|error| unusable(error, folder))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(held(folder, &note)),
-            Err(TryLockError::Error(error)) => return Err(Error::from(error).with("state", folder.display())),
+            Err(TryLockError::Error(error)) => return Err(unusable(error, folder)),
         }
         // the note stands in a file of its own: on Windows a locked file cannot be read by others
-        let mut text = File::create(&note).map_err(|error| Error::from(error).with("state", folder.display()))?;
+        let mut text = File::create(&note).map_err(|error| unusable(error, folder))?;
         text.write_all(format!("process {}: {who}", std::process::id()).as_bytes())
-            .map_err(|error| Error::from(error).with("state", folder.display()))?;
+            .map_err(|error| unusable(error, folder))?;
         Ok(Self { _file: file })
     }
+}
+
+fn unusable(error: std::io::Error, folder: &Path) -> Error {
+    let error = Error::from(error);
+    let message = format!("the state folder cannot be used: {}; name another one with --state", error.message());
+    Error::new(error.kind(), message).with("state", folder.display()).because(error)
 }
 
 fn held(folder: &Path, note: &Path) -> Error {

@@ -142,24 +142,26 @@ pub fn is_state_error(error: &Error) -> bool {
 }
 
 fn at(error: Error, folder: &Path) -> Error {
-    error.with("state", folder.display())
+    if is_state_error(&error) { error } else { error.with("state", folder.display()) }
 }
 
 pub(crate) fn sql_error(error: rusqlite::Error) -> Error {
     use rusqlite::ErrorCode;
     let kind = match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => ErrorKind::Exhausted,
+        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => ErrorKind::Exhausted,
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => ErrorKind::PermissionDenied,
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => ErrorKind::Conflict,
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Unavailable,
         _ => ErrorKind::Internal,
     };
     let message = match kind {
-        ErrorKind::Exhausted => "the disk is full: nothing was lost, free some space and run again".to_owned(),
+        ErrorKind::Exhausted => {
+            format!("the disk is full or failing ({error}): nothing was lost; free some space and run again")
+        }
         ErrorKind::Conflict => format!("state.db is damaged ({error}): restore the folder from a backup"),
         _ => format!("state.db: {error}"),
     };
-    Error::new(kind, message).because(error)
+    Error::new(kind, message).with("state", "state.db").because(error)
 }
 
 pub(crate) fn micros(time: DateTime<Utc>) -> i64 {

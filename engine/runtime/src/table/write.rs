@@ -36,7 +36,7 @@ impl FileWriter {
         if let Some(parent) = whole.parent() {
             std::fs::create_dir_all(parent)?;
         }
-        let file = File::create(&part).map_err(|error| Error::from(error).with("file", part.display()))?;
+        let file = File::create(&part).map_err(|error| Error::from(error).with("state", part.display()))?;
         let writer = ArrowWriter::try_new(file, schema, Some(properties())).map_err(parquet_error)?;
         Ok(Self { writer, part, whole, rows: 0, durability })
     }
@@ -61,10 +61,10 @@ impl FileWriter {
     pub(crate) fn finish(self) -> Result<u64> {
         let file = self.writer.into_inner().map_err(parquet_error)?;
         if self.durability == Durability::Synced {
-            file.sync_all().map_err(|error| Error::from(error).with("file", self.part.display()))?;
+            file.sync_all().map_err(|error| Error::from(error).with("state", self.part.display()))?;
         }
         drop(file);
-        std::fs::rename(&self.part, &self.whole).map_err(|error| Error::from(error).with("file", self.whole.display()))?;
+        std::fs::rename(&self.part, &self.whole).map_err(|error| Error::from(error).with("state", self.whole.display()))?;
         if self.durability == Durability::Synced {
             sync_folder(self.whole.parent())?;
         }
@@ -131,7 +131,7 @@ fn sync_folder(_folder: Option<&Path>) -> Result<()> {
 pub(super) fn parquet_error(error: ParquetError) -> Error {
     match error {
         ParquetError::External(source) => match source.downcast::<std::io::Error>() {
-            Ok(io) => Error::from(*io),
+            Ok(io) => Error::from(*io).with("state", "a file of rows"),
             Err(source) => Error::internal(source),
         },
         other => Error::invalid_data(format!("a file of the state cannot be read or written: {other}")),

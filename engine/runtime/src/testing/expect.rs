@@ -12,7 +12,6 @@ use obmen_sdk::{Error, Op, Result};
 use obmen_spec::pipeline::{Pipeline, Sink};
 use obmen_spec::test_file::{Counter, Expected, ExpectedChange, ExpectedChanges, ExpectedOp, Held, Row, Rows, Then};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// What a step's run did.
 pub(super) struct Observed<'a> {
@@ -81,10 +80,10 @@ impl Observed<'_> {
             (found != expected.value).then(|| {
                 let mut message = format!("{}: expected {}, got {found}", counter.name(), expected.value);
                 for problem in report.problems.iter().take(5) {
-                    let _ = write!(message, "\n    {} {}: {}", problem.key, problem.outcome, problem.reason);
+                    message.push_str(&format!("\n    {} {}: {}", problem.key, problem.outcome, problem.reason));
                 }
                 if let Some(error) = &self.report.error {
-                    let _ = write!(message, "\n    {error}");
+                    message.push_str(&format!("\n    {error}"));
                 }
                 self.at(expected.span, &message)
             })
@@ -131,7 +130,7 @@ impl Observed<'_> {
         }
         let mut message = format!("queue: expected {}, got {}", expected.value, waiting.len());
         for record in waiting.iter().take(5) {
-            let _ = write!(message, "\n    {} {} {}", record.op, record.key, record.outcome);
+            message.push_str(&format!("\n    {} {} {}", record.op, record.key, record.outcome));
         }
         Ok(Some(self.at(expected.span, &message)))
     }
@@ -408,7 +407,7 @@ fn listed(sent: &[Sent], sink: &Sink) -> String {
     let keys: Vec<String> = sink.key.iter().map(|key| key.value.clone()).collect();
     let mut text = String::new();
     for one in sent.iter().take(5) {
-        let _ = write!(text, "\n    sent: {} {}", one.op.name(), crate::value::key_json(&one.rows.new, &keys, one.at));
+        text.push_str(&format!("\n    sent: {} {}", one.op.name(), crate::value::key_json(&one.rows.new, &keys, one.at)));
     }
     text
 }

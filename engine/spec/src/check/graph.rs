@@ -42,6 +42,9 @@ fn check_cycles(pipeline: &Pipeline, reads: &Reads, problems: &mut Problems) {
 }
 
 fn check_unused(pipeline: &Pipeline, reads: &Reads, problems: &mut Problems) {
+    if !pipeline.steps.broken.is_empty() || !pipeline.sinks.broken.is_empty() {
+        return; // what could not be read may read anything
+    }
     let mut used: BTreeSet<&str> = reads.values().flatten().map(String::as_str).collect();
     used.extend(pipeline.checks.iter().map(|check| check.of.as_str()));
     used.extend(pipeline.matches.iter().flat_map(|(_, one)| [one.for_.as_str(), one.from.as_str()]));

@@ -7,7 +7,9 @@ use obmen_diagnostics::{Diagnostic, Problems, Spanned, code};
 
 /// The relations of a pipeline by name: sources, steps, matches.
 pub fn relations(pipeline: &Pipeline) -> Vec<&str> {
-    pipeline.sources.names().chain(pipeline.steps.names()).chain(pipeline.matches.names()).collect()
+    let broken = pipeline.sources.broken.iter().chain(&pipeline.steps.broken).chain(&pipeline.matches.broken);
+    let whole = pipeline.sources.names().chain(pipeline.steps.names()).chain(pipeline.matches.names());
+    whole.chain(broken.map(String::as_str)).collect()
 }
 
 /// Reports a relation that is neither a source nor a step nor a match, with the one that was probably meant. For names
@@ -133,7 +135,7 @@ pub(super) fn find_sink<'a>(
         }
     };
     let found = owner.sinks.get(sink);
-    if found.is_none() {
+    if found.is_none() && !owner.sinks.broken.iter().any(|broken| broken == sink) {
         let prefix = name.value.strip_suffix(sink).unwrap_or("");
         let known: Vec<String> = owner.sinks.names().map(|known| format!("{prefix}{known}")).collect();
         let known: Vec<&str> = known.iter().map(String::as_str).collect();

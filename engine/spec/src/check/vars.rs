@@ -7,7 +7,7 @@ use obmen_diagnostics::{Problems, Spanned, code};
 use std::collections::BTreeSet;
 
 pub(super) fn check(pipeline: &Pipeline, problems: &mut Problems) {
-    let declared: Vec<&str> = pipeline.vars.names().collect();
+    let declared: Vec<&str> = pipeline.vars.names().chain(pipeline.vars.broken.iter().map(String::as_str)).collect();
     let mut used = BTreeSet::new();
     for sql in texts(pipeline) {
         for (name, at) in sql_vars(&sql.text) {
@@ -24,8 +24,10 @@ pub(super) fn check(pipeline: &Pipeline, problems: &mut Problems) {
     for options in sources.chain(pipeline.sinks.iter().map(|(_, sink)| &sink.options)) {
         mentioned(options, &mut used);
     }
+    // what could not be read may use anything
+    let all_read = pipeline.sources.broken.is_empty() && pipeline.steps.broken.is_empty() && pipeline.sinks.broken.is_empty();
     for (name, var) in pipeline.vars.iter() {
-        if !used.contains(&name.value) {
+        if all_read && !used.contains(&name.value) {
             problems
                 .warning(code::UNUSED_VAR, name.span, format!("nothing uses var `{}`", name.value))
                 .help(format!("remove it, or write `${}` in SQL", name.value));

@@ -176,8 +176,9 @@ pub fn named<T>(
         return all;
     };
     for (name, node) in &map.entries {
-        if let Some(value) = read(name, node, problems) {
-            all.entries.push((name.clone(), value));
+        match read(name, node, problems) {
+            Some(value) => all.entries.push((name.clone(), value)),
+            None => all.broken.push(name.value.clone()),
         }
     }
     all

@@ -25,11 +25,14 @@ use tree::{Session, Tree};
 pub struct Named<T> {
     /// Names with their places, and components.
     pub entries: Vec<(Spanned<String>, T)>,
+    /// Names of components that could not be read: what is wrong with them was reported, and nothing
+    /// follows from their absence.
+    pub broken: Vec<String>,
 }
 
 impl<T> Default for Named<T> {
     fn default() -> Self {
-        Self { entries: Vec::new() }
+        Self { entries: Vec::new(), broken: Vec::new() }
     }
 }
 

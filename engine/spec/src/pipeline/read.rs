@@ -49,13 +49,10 @@ const LATER: &[(&str, Shape)] =
     &[("engine", Shape::Mapping), ("route", Shape::Any), ("gate", Shape::Any), ("reconcile", Shape::Any)];
 
 impl Pipeline {
-    /// Reads a pipeline file. `None` if anything in it was wrong; everything that was wrong is in `problems`.
+    /// Reads a pipeline file. Everything that was wrong is in `problems`; with errors there the pipeline is
+    /// what could be read of it, good for finding more mistakes and for nothing else. `None` without a name.
     pub fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let mut own = Problems::new();
-        let pipeline = read(node, &mut own);
-        let clean = !own.has_errors();
-        problems.extend(own);
-        pipeline.filter(|_| clean)
+        read(node, problems)
     }
 }
 

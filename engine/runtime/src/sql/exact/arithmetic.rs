@@ -7,9 +7,7 @@ use arrow::compute::kernels::numeric;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, i256};
 use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
-use datafusion::logical_expr::{
-    ColumnarValue, Operator, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::{ColumnarValue, Operator, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 use std::sync::Arc;
 
 /// An operator on two numbers of one family, with the result type the planner chose.

@@ -143,13 +143,7 @@ impl Cast {
         format!("is not a value of type `{}`", self.target_name())
     }
 
-    fn decimal(
-        &self,
-        number: Option<(i256, i8)>,
-        precision: u8,
-        scale: i8,
-        round: bool,
-    ) -> Result<i128, Reason> {
+    fn decimal(&self, number: Option<(i256, i8)>, precision: u8, scale: i8, round: bool) -> Result<i128, Reason> {
         let (value, digits) = number.ok_or_else(|| self.is_not())?;
         let (value, lost) = decimal::rescale(value, digits, scale).ok_or_else(|| self.does_not_fit())?;
         if lost && !round {
@@ -202,7 +196,11 @@ impl Cast {
             return Date32Type::parse(text).ok_or_else(|| self.is_not());
         }
         let time = self.read_datetime(text)?;
-        if self.loss == Loss::Refused { self.midnight(time) } else { Ok(Date32Type::from_naive_date(time.date_naive())) }
+        if self.loss == Loss::Refused {
+            self.midnight(time)
+        } else {
+            Ok(Date32Type::from_naive_date(time.date_naive()))
+        }
     }
 
     fn midnight(&self, time: DateTime<Utc>) -> Result<i32, Reason> {

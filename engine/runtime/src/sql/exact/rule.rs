@@ -7,7 +7,8 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue, TableReference};
 use datafusion::logical_expr::expr::{
-    AggregateFunction, Between, InList, ScalarFunction, WindowFunction, WindowFunctionDefinition};
+    AggregateFunction, Between, InList, ScalarFunction, WindowFunction, WindowFunctionDefinition,
+};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     AggregateUDF, BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF, TryCast,
@@ -21,9 +22,29 @@ pub(in crate::sql) const KEY: &str = "obmen.key";
 
 /// Functions of DataFusion that fail on some values.
 const FALLIBLE: &[&str] = &[
-    "abs", "chr", "date_bin", "date_trunc", "factorial", "from_unixtime", "gcd", "lcm", "make_date", "make_time",
-    "power", "repeat", "round", "to_char", "to_date", "to_time", "to_timestamp", "to_timestamp_micros",
-    "to_timestamp_millis", "to_timestamp_seconds", "to_unixtime", "trunc", "ru_decimal",
+    "abs",
+    "chr",
+    "date_bin",
+    "date_trunc",
+    "factorial",
+    "from_unixtime",
+    "gcd",
+    "lcm",
+    "make_date",
+    "make_time",
+    "power",
+    "repeat",
+    "round",
+    "to_char",
+    "to_date",
+    "to_time",
+    "to_timestamp",
+    "to_timestamp_micros",
+    "to_timestamp_millis",
+    "to_timestamp_seconds",
+    "to_unixtime",
+    "trunc",
+    "ru_decimal",
 ];
 
 /// Key columns named in a message at most.
@@ -193,7 +214,8 @@ impl Rule<'_> {
             Ok(value) => Ok(Expr::Literal(value, None)),
             Err(error) => {
                 let reason = Fault::of(&error).0;
-                let reason = reason.strip_prefix("holds ").map_or(reason.clone(), |value| value.replacen(", which", "", 1));
+                let reason =
+                    reason.strip_prefix("holds ").map_or(reason.clone(), |value| value.replacen(", which", "", 1));
                 Err(Fault::new(reason).into())
             }
         }

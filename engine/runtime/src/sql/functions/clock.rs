@@ -3,9 +3,7 @@
 use arrow::datatypes::DataType;
 use chrono::{DateTime, Utc};
 use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

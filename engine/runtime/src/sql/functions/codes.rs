@@ -46,9 +46,10 @@ fn inn_valid(text: &str) -> bool {
 fn kpp_valid(text: &str) -> bool {
     let text = text.trim().as_bytes();
     text.len() == 9
-        && text.iter().enumerate().all(|(at, byte)| {
-            byte.is_ascii_digit() || (matches!(at, 4 | 5) && byte.is_ascii_uppercase())
-        })
+        && text
+            .iter()
+            .enumerate()
+            .all(|(at, byte)| byte.is_ascii_digit() || (matches!(at, 4 | 5) && byte.is_ascii_uppercase()))
 }
 
 /// Whether the text looks like a bank's code of Russia: nine digits, the first of them zero. There is no check digit.

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, Volatility, WindowUDF};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 /// Functions by name, aliases included. Made once per process.
@@ -40,12 +40,7 @@ const REFUSED: &[(&[&str], &str, &str)] = &[
         "make keys out of the row's own columns, so that the same data gives the same result",
     ),
     (
-        &[
-            "approx_distinct",
-            "approx_median",
-            "approx_percentile_cont",
-            "approx_percentile_cont_with_weight",
-        ],
+        &["approx_distinct", "approx_median", "approx_percentile_cont", "approx_percentile_cont_with_weight"],
         "gives a result that depends on the order of the rows",
         "use the exact function: `count(DISTINCT x)`, `median(x)`, `percentile_cont(p) WITHIN GROUP (ORDER BY x)`",
     ),
@@ -81,6 +76,24 @@ const HIDDEN: &[&str] = &[
 
 /// Aggregates whose result is the order of the rows unless the call orders them itself.
 const ORDERED: &[&str] = &["first_value", "last_value", "nth_value", "string_agg"];
+
+/// All functions by name, each with how it is written, where that is known.
+pub(super) fn all() -> Vec<(String, Option<String>)> {
+    let functions = Functions::new(DateTime::UNIX_EPOCH);
+    let names: BTreeSet<&str> = functions.names().collect();
+    names.into_iter().map(|name| (name.to_owned(), syntax(name))).collect()
+}
+
+/// How a function is written: `upper(str)`.
+pub(super) fn syntax(name: &str) -> Option<String> {
+    let documentation = match (SHARED.scalars.get(name), SHARED.aggregates.get(name), SHARED.windows.get(name)) {
+        (Some(scalar), ..) => scalar.documentation(),
+        (_, Some(aggregate), _) => aggregate.documentation(),
+        (.., Some(window)) => window.documentation(),
+        _ => None,
+    };
+    documentation.map(|documentation| documentation.syntax_example.clone()).filter(|syntax| !syntax.contains('\n'))
+}
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,7 @@ use crate::sql::exact::{Cast, Fault, Loss, Target};
 use arrow::array::{ArrayRef, AsArray, BooleanArray, StringArray};
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use unicode_normalization::UnicodeNormalization;
@@ -67,9 +65,7 @@ impl TextFunction {
     fn compute(&self, texts: &StringArray) -> Result<ArrayRef> {
         Ok(match self.output {
             Output::Bool(holds) => Arc::new(texts.iter().map(|text| text.map(holds)).collect::<BooleanArray>()),
-            Output::Text(convert) => {
-                Arc::new(texts.iter().map(|text| text.and_then(convert)).collect::<StringArray>())
-            }
+            Output::Text(convert) => Arc::new(texts.iter().map(|text| text.and_then(convert)).collect::<StringArray>()),
             Output::Decimal(normal) => {
                 for (row, text) in texts.iter().enumerate() {
                     if text.is_some_and(|text| text.contains('.') && text.contains(',')) {
@@ -130,9 +126,8 @@ fn phone_e164(text: &str) -> Option<String> {
     let text = text.trim();
     let international = text.starts_with('+');
     let rest = text.strip_prefix('+').unwrap_or(text);
-    let is_between = |letter: &char| {
-        matches!(letter, ' ' | '\u{a0}' | '-' | '\u{2010}' | '\u{2011}' | '\u{2013}' | '.' | '(' | ')')
-    };
+    let is_between =
+        |letter: &char| matches!(letter, ' ' | '\u{a0}' | '-' | '\u{2010}' | '\u{2011}' | '\u{2013}' | '.' | '(' | ')');
     let digits: String = rest.chars().filter(|letter| !is_between(letter)).collect();
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

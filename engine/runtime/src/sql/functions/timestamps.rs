@@ -10,9 +10,7 @@ use arrow::compute::kernels::cast_utils::string_to_datetime;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Timelike, Utc};
 use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use std::sync::Arc;
 
 /// All functions of this file.
@@ -89,7 +87,8 @@ impl ToTimestamp {
                     let seconds = numbers.value(row) * f64_of(self.unit) / 1e6;
                     let span = std::time::Duration::try_from_secs_f64(seconds.abs()).ok()?;
                     let span = chrono::TimeDelta::from_std(span).ok()?;
-                    let time = if seconds < 0.0 { whole.checked_sub_signed(span) } else { whole.checked_add_signed(span) };
+                    let time =
+                        if seconds < 0.0 { whole.checked_sub_signed(span) } else { whole.checked_add_signed(span) };
                     within(time?.timestamp_micros())
                 })
             }

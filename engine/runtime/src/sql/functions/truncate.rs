@@ -94,7 +94,9 @@ fn truncate(part: Part, values: &ArrayRef) -> Result<ArrayRef> {
         }
         _ => {
             let times = values.as_primitive::<TimestampMicrosecondType>();
-            Arc::new(times.iter().map(|time| time.and_then(|time| part.micros(time))).collect::<TimestampMicrosecondArray>())
+            Arc::new(
+                times.iter().map(|time| time.and_then(|time| part.micros(time))).collect::<TimestampMicrosecondArray>(),
+            )
         }
     })
 }
@@ -113,7 +115,9 @@ impl ScalarUDFImpl for DateTrunc {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        let [part, value] = types else { return plan_err!("`date_trunc` takes a part and a time, not {} arguments", types.len()) };
+        let [part, value] = types else {
+            return plan_err!("`date_trunc` takes a part and a time, not {} arguments", types.len());
+        };
         if !types::is_text(part) {
             return plan_err!("`date_trunc` takes the part as a string, not {}", types::a(part));
         }
@@ -136,7 +140,9 @@ impl ScalarUDFImpl for DateTrunc {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [ColumnarValue::Scalar(word), value] = args.args.as_slice() else { return part(None).and(internal_err!("no value")) };
+        let [ColumnarValue::Scalar(word), value] = args.args.as_slice() else {
+            return part(None).and(internal_err!("no value"));
+        };
         let part = part(Some(word))?;
         match value {
             ColumnarValue::Array(values) => Ok(ColumnarValue::Array(truncate(part, values)?)),
