@@ -2,10 +2,15 @@
 
 use obmen_runtime::state::StateLock;
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
+#[cfg(unix)]
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+#[cfg(unix)]
+use std::process::Child;
+use std::process::{Command, Output, Stdio};
+#[cfg(unix)]
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -74,8 +79,8 @@ impl Project {
     }
 
     fn items(&self, count: usize, price: &str) {
-        let rows: String = (1..=count).map(|id| format!("A-{id},товар {id},{price}\n")).collect();
-        self.write("data/Catalog_Items.csv", &format!("id,name,price\n{rows}"));
+        let rows: Vec<String> = (1..=count).map(|id| format!("A-{id},товар {id},{price}\n")).collect();
+        self.write("data/Catalog_Items.csv", &format!("id,name,price\n{}", rows.concat()));
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {

@@ -110,7 +110,10 @@ impl Connection for FilesConnection {
     async fn check(&self) -> Result<String> {
         let folder = self.folder.clone();
         if !folder.root().exists() {
-            return Ok(format!("{} does not exist yet: a sink makes it, a source would find nothing", folder.identity()));
+            return Ok(format!(
+                "{} does not exist yet: a sink makes it, a source would find nothing",
+                folder.identity()
+            ));
         }
         let count = blocking(move || folder.all_files().map(|files| files.len())).await?;
         let files = if count == 1 { "file" } else { "files" };

@@ -81,7 +81,9 @@ pub(crate) fn reads(pipeline: &Pipeline) -> obmen_spec::check::Reads {
     pipeline
         .steps
         .iter()
-        .map(|(name, text)| (name.value.clone(), references(text).relations.into_iter().map(|(read, _)| read).collect()))
+        .map(|(name, text)| {
+            (name.value.clone(), references(text).relations.into_iter().map(|(read, _)| read).collect())
+        })
         .collect()
 }
 
@@ -125,13 +127,23 @@ pub(crate) fn shape(sql: &Sql, sink: &Sink, problems: &mut Problems) -> Option<S
         let cast = casts.iter().find(|(name, _)| name == field.name());
         let field = cast.map_or_else(|| field.clone(), |(name, kind)| arrow_field(name, *kind));
         if column_type(&field).is_none() {
-            let message = format!("column `{}` of `{}` has a type that no sink takes: {}", field.name(), sink.from, field.data_type());
+            let message = format!(
+                "column `{}` of `{}` has a type that no sink takes: {}",
+                field.name(),
+                sink.from,
+                field.data_type()
+            );
             problems
                 .error(code::SQL_TYPE, sink.from.span, message)
                 .help("cast it in the step, or leave it out of the SELECT");
         }
         if field.name().starts_with(crate::table::OURS) {
-            let message = format!("column `{}` of `{}` begins with `{}`, which is ours", field.name(), sink.from, crate::table::OURS);
+            let message = format!(
+                "column `{}` of `{}` begins with `{}`, which is ours",
+                field.name(),
+                sink.from,
+                crate::table::OURS
+            );
             problems.error(code::INVALID_NAME, sink.from.span, message).help("give it another name with AS");
         }
         fields.push(marked(sink, field.with_nullable(true)));
@@ -286,6 +298,7 @@ pub(crate) fn target(
         from: sink.from.value.clone(),
         key: shape.key,
         schema: shape.schema,
+        casts: shape.casts,
         children,
         compare: shape.compare,
         recipe,
@@ -346,16 +359,14 @@ fn parents(
     for after in &sink.after {
         let (other, parent) = after.sink.split_once('/').unwrap_or((&pipeline.pipeline, &after.sink));
         let here = if other == pipeline.pipeline.value { pipeline.sinks.get(parent) } else { None };
-        let scope = match here {
-            Some(own) => Some(scope_of(state, other, parent, own, identities)?),
-            None => {
-                let identity = identities.get(&sink.connection.value).map_or("", String::as_str);
-                let prefix = format!("{identity}#");
-                let found = known.iter().find(|(_, pipeline, name, target)| {
-                    pipeline == other && name == parent && target.starts_with(&prefix)
-                });
-                found.map(|(scope, ..)| *scope)
-            }
+        let scope = if let Some(own) = here {
+            Some(scope_of(state, other, parent, own, identities)?)
+        } else {
+            let prefix = format!("{}#", identities.get(&sink.connection.value).map_or("", String::as_str));
+            let found = known
+                .iter()
+                .find(|(_, owner, name, target)| owner == other && name == parent && target.starts_with(&prefix));
+            found.map(|(scope, ..)| *scope)
         };
         let target = if here.is_some() { pipeline.sinks.names().position(|name| name == parent) } else { None };
         links.push(ParentLink { name: after.sink.value.clone(), scope, target, by: texts(&after.by) });

@@ -44,7 +44,8 @@ impl Connections for ProfileConnections<'_> {
             return Ok(Arc::clone(connection));
         }
         let known = self.profile.connections.get(name);
-        let settings = known.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("the profile has no connection `{name}`")))?;
+        let settings =
+            known.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("the profile has no connection `{name}`")))?;
         let connector = self.registry.get(&settings.kind).ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("connection `{name}`: there is no connector `{}`", settings.kind))
         })?;

@@ -292,13 +292,19 @@ impl Delivery<'_> {
     }
 
     /// Every row of the portion with its outcome; rows without one are unknown.
-    fn settled(&self, portion: &Portion, mut outcomes: BTreeMap<RowId, Outcome>, failure: Option<&Error>) -> Vec<SettledRow> {
+    fn settled(
+        &self,
+        portion: &Portion,
+        mut outcomes: BTreeMap<RowId, Outcome>,
+        failure: Option<&Error>,
+    ) -> Vec<SettledRow> {
         let mut settled = Vec::new();
         for part in portion {
             let scope = self.targets[part.target].target.scope;
             for (at, row) in &part.rows {
                 let outcome = outcomes.remove(&row_id(part.target, *at)).unwrap_or_else(|| {
-                    let reason = failure.map_or_else(|| "the sink said nothing about this row".to_owned(), ToString::to_string);
+                    let reason =
+                        failure.map_or_else(|| "the sink said nothing about this row".to_owned(), ToString::to_string);
                     Outcome::Unknown { reason }
                 });
                 settled.push(SettledRow { scope, row: *at, key: row.key, hash: row.row, outcome });

@@ -126,7 +126,7 @@ pub fn plan_changes(state: &State, plan: &PlanRecord, limit: usize) -> Result<Ve
                 }
                 if row.why != Why::Same {
                     let mut record = change(plan, &label, &rows, at);
-                    record.outcome = row.why.name().to_owned();
+                    row.why.name().clone_into(&mut record.outcome);
                     record.reason.clone_from(&row.note);
                     found.push(record);
                 }
@@ -142,7 +142,9 @@ pub fn plan_changes(state: &State, plan: &PlanRecord, limit: usize) -> Result<Ve
 /// Those of the state.
 pub fn change_of_key(state: &State, plan: &PlanRecord, filter: &Filter) -> Result<Option<ChangeRecord>> {
     let changes = plan_changes(state, plan, usize::MAX)?;
-    let wanted = |change: &ChangeRecord| filter.sink.as_ref().is_none_or(|sink| *sink == change.sink) && matches_key(&change.key, filter);
+    let wanted = |change: &ChangeRecord| {
+        filter.sink.as_ref().is_none_or(|sink| *sink == change.sink) && matches_key(&change.key, filter)
+    };
     Ok(changes.into_iter().find(wanted))
 }
 
@@ -238,7 +240,8 @@ fn waiting_of_plan(
             let rows = rows?;
             for (at, row) in rows.rows.iter().enumerate() {
                 number += 1;
-                let waits = !matches!(row.why, Why::Same | Why::Invalid | Why::Adopt) && !settled.contains(&(number - 1));
+                let waits =
+                    !matches!(row.why, Why::Same | Why::Invalid | Why::Adopt) && !settled.contains(&(number - 1));
                 if !waits || found.len() >= filter.limit {
                     continue;
                 }
@@ -263,7 +266,8 @@ fn describe_waiting(
     record.reason.clone_from(&row.note);
     record.due = Some("next run".to_owned());
     if let Some(retry) = retry {
-        record.outcome = if retry.quarantined { "parked" } else { "rejected" }.to_owned();
+        let word = if retry.quarantined { "parked" } else { "rejected" };
+        word.clone_into(&mut record.outcome);
         record.reason = Some(retry.reason.clone());
         record.due = (!retry.quarantined).then(|| stamp(retry.due));
     } else if let Some(doubt) = doubt {
@@ -331,8 +335,11 @@ fn change(plan: &PlanRecord, sink: &str, rows: &PlanRows, at: usize) -> ChangeRe
 /// The key columns of a plan's rows: marked so in the file, or the first column.
 fn key_of(rows: &PlanRows, at: usize) -> Value {
     let fields = rows.new.schema_ref().fields();
-    let marked: Vec<String> =
-        fields.iter().filter(|field| field.metadata().contains_key(KEY_MARK)).map(|field| field.name().clone()).collect();
+    let marked: Vec<String> = fields
+        .iter()
+        .filter(|field| field.metadata().contains_key(KEY_MARK))
+        .map(|field| field.name().clone())
+        .collect();
     let first = || fields.first().map(|field| vec![field.name().clone()]).unwrap_or_default();
     value::key_json(&rows.new, &if marked.is_empty() { first() } else { marked }, at)
 }
@@ -343,7 +350,11 @@ pub(crate) const KEY_MARK: &str = "obmen.sink_key";
 fn matches_key(key: &Value, filter: &Filter) -> bool {
     let Some(wanted) = &filter.key else { return true };
     let Some(object) = key.as_object() else { return false };
-    let is = |value: &Value, wanted: &str| value.as_str().map_or_else(|| value.to_string() == wanted, |text| text == wanted);
+    let is = |value: &Value, wanted: &str| match value {
+        Value::String(text) => text == wanted,
+        Value::Number(number) => number.as_str() == wanted,
+        _ => false,
+    };
     // `id=5` asks for one column, `5` for any of them
     let named = wanted.split_once('=').and_then(|(column, text)| Some(is(object.get(column)?, text)));
     named.unwrap_or_else(|| object.values().any(|value| is(value, wanted)))

@@ -77,7 +77,7 @@ pub(crate) async fn land(
 
 enum Place {
     Memory(Vec<RecordBatch>, usize),
-    File(FileWriter<BufWriter<File>>),
+    File(Box<FileWriter<BufWriter<File>>>),
 }
 
 impl Place {
@@ -93,7 +93,7 @@ impl Place {
                     for batch in batches.drain(..) {
                         writer.write(&batch)?;
                     }
-                    *self = Self::File(writer);
+                    *self = Self::File(Box::new(writer));
                 }
             }
         }

@@ -103,7 +103,8 @@ impl Mirror<'_> {
         let hashes = hash_rows(batch, &names)?;
         let zeros = || Arc::new(Int64Array::from(vec![0; keys.len()])) as ArrayRef;
         let present = Arc::new(BooleanArray::from(vec![false; keys.len()]));
-        let mut columns: Vec<ArrayRef> = vec![hash_array(keys), hash_array(&hashes), zeros(), present, zeros(), zeros()];
+        let mut columns: Vec<ArrayRef> =
+            vec![hash_array(keys), hash_array(&hashes), zeros(), present, zeros(), zeros()];
         columns.extend(batch.columns().iter().map(Arc::clone));
         Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
     }

@@ -12,7 +12,6 @@ use crate::table::Baseline;
 use crate::target::{ParentLink, Target};
 use chrono::{DateTime, Utc};
 use obmen_sdk::{Op, Result};
-use obmen_spec::ColumnType;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -63,14 +62,14 @@ impl Planner<'_> {
     ///
     /// # Errors
     /// Those of sources, SQL, state and disk.
-    pub(crate) async fn plan(&self, targets: Vec<(Target, Vec<(String, ColumnType)>)>) -> Result<Planned> {
+    pub(crate) async fn plan(&self, targets: Vec<Target>) -> Result<Planned> {
         let id = ulid::Ulid::generate().to_string();
         let mut planned: Vec<Option<PlannedTarget>> = targets.iter().map(|_| None).collect();
-        let mut targets: Vec<Option<(Target, Vec<(String, ColumnType)>)>> = targets.into_iter().map(Some).collect();
+        let mut targets: Vec<Option<Target>> = targets.into_iter().map(Some).collect();
         for index in parents_first(&targets) {
-            if let Some((target, casts)) = targets.get_mut(index).and_then(Option::take) {
+            if let Some(target) = targets.get_mut(index).and_then(Option::take) {
                 self.progress.event(Event::Comparing { sink: target.name.clone() });
-                let one = self.plan_target(&id, target, casts, &planned).await?;
+                let one = self.plan_target(&id, target, &planned).await?;
                 planned[index] = Some(one);
             }
         }
@@ -80,11 +79,11 @@ impl Planner<'_> {
     }
 
     fn record(&self, id: String, targets: &[PlannedTarget]) -> Result<PlanRecord> {
-        let mut digest = String::new();
-        for planned in targets {
-            digest.push_str(&format!("{}:{:032x};", planned.target.name, planned.difference.counts.due_digest));
-        }
-        let digest = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(digest.as_bytes()));
+        let due: Vec<String> = targets
+            .iter()
+            .map(|planned| format!("{}:{:032x}", planned.target.name, planned.difference.counts.due_digest))
+            .collect();
+        let digest = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(due.join(";").as_bytes()));
         let sinks = targets
             .iter()
             .map(|planned| PlanSinkRecord {
@@ -114,7 +113,6 @@ impl Planner<'_> {
         &self,
         plan: &str,
         target: Target,
-        casts: Vec<(String, ColumnType)>,
         planned: &[Option<PlannedTarget>],
     ) -> Result<PlannedTarget> {
         let retries = self.state.retries(target.scope)?;
@@ -128,7 +126,6 @@ impl Planner<'_> {
             sql: self.sql,
             state: self.state,
             target: &target,
-            casts,
             judge: Judge {
                 state: self.state,
                 now: self.now,
@@ -145,8 +142,7 @@ impl Planner<'_> {
             file: format!("plans/{plan}-{}.parquet", target.scope.0),
         };
         let mut difference = diff.run().await?;
-        let superseded: Vec<Hash> =
-            waiting.into_iter().filter(|key| !diff.judge.still_waiting.contains(key)).collect();
+        let superseded: Vec<Hash> = waiting.into_iter().filter(|key| !diff.judge.still_waiting.contains(key)).collect();
         drop(diff);
         if !self.trial {
             self.state.forget_retries(target.scope, &superseded)?;
@@ -244,7 +240,8 @@ impl Planner<'_> {
             let detail = format!("source {} brings nothing, although it did before", self.empty_sources.join(", "));
             hold(HoldReason::EmptySource, counts.unapproved, counts.unapproved_digest, detail);
         } else if first_load && counts.unapproved > 0 {
-            let detail = format!("first load of a production target: {} rows; see `obmen baseline adopt`", counts.unapproved);
+            let detail =
+                format!("first load of a production target: {} rows; see `obmen baseline adopt`", counts.unapproved);
             hold(HoldReason::FirstLoad, counts.unapproved, counts.unapproved_digest, detail);
         } else {
             let guard = &target.guard;
@@ -288,7 +285,10 @@ impl Planner<'_> {
         let counts = &difference.counts;
         let mut report = SinkReport {
             sink: target.name.clone(),
-            scope: target.condition.as_ref().map_or_else(|| "all".to_owned(), |condition| condition.text.trim().to_owned()),
+            scope: target
+                .condition
+                .as_ref()
+                .map_or_else(|| "all".to_owned(), |condition| condition.text.trim().to_owned()),
             read: counts.read,
             unchanged: counts.unchanged,
             invalid: counts.invalid,
@@ -300,7 +300,12 @@ impl Planner<'_> {
             updates: counts.updates,
             deletes: counts.deletes,
             waits_for: counts.waits_for.clone(),
-            checks: counts.checks.iter().filter(|(_, failed)| **failed > 0).map(|(name, failed)| (name.clone(), *failed)).collect(),
+            checks: counts
+                .checks
+                .iter()
+                .filter(|(_, failed)| **failed > 0)
+                .map(|(name, failed)| (name.clone(), *failed))
+                .collect(),
             ..SinkReport::default()
         };
         if let Some(file) = &difference.file
@@ -367,10 +372,10 @@ fn invalid_rows(file: &PlanFile, key: &[String]) -> Result<Vec<RowProblem>> {
 }
 
 /// An order in which every target comes after those of this run it waits for.
-fn parents_first<T>(targets: &[Option<(Target, T)>]) -> Vec<usize> {
+fn parents_first(targets: &[Option<Target>]) -> Vec<usize> {
     let mut order: Vec<usize> = Vec::new();
     let ready = |index: usize, order: &[usize]| {
-        targets[index].as_ref().is_none_or(|(target, _)| {
+        targets[index].as_ref().is_none_or(|target| {
             target.after.iter().filter_map(|link| link.target).all(|parent| parent == index || order.contains(&parent))
         })
     };

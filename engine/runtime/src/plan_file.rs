@@ -76,8 +76,17 @@ impl Why {
 
     fn of(name: &str) -> Option<Self> {
         const ALL: [Why; 11] = [
-            Why::Due, Why::Invalid, Why::Guard, Why::Gate, Why::Waits, Why::Closed, Why::Parked, Why::Ignored, Why::Recipe,
-            Why::Adopt, Why::Same,
+            Why::Due,
+            Why::Invalid,
+            Why::Guard,
+            Why::Gate,
+            Why::Waits,
+            Why::Closed,
+            Why::Parked,
+            Why::Ignored,
+            Why::Recipe,
+            Why::Adopt,
+            Why::Same,
         ];
         ALL.into_iter().find(|why| why.name() == name)
     }

@@ -13,7 +13,6 @@ use crate::vars::Vars;
 use chrono::{DateTime, Utc};
 use obmen_diagnostics::{Problems, Severity};
 use obmen_sdk::{BadRow, Connection, Error, ErrorKind, Result, Sink, SinkTarget, Source, SourceTarget};
-use obmen_spec::ColumnType;
 use obmen_spec::pipeline::{ChangesKind, OnBadRow, Pipeline};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -48,8 +47,7 @@ impl Needed<'_> {
 /// What a run has in hand before anything is compared.
 pub(crate) struct Prepared {
     pub(crate) sql: Sql,
-    /// The targets, with the types their sinks declare.
-    pub(crate) targets: Vec<(Target, Vec<(String, ColumnType)>)>,
+    pub(crate) targets: Vec<Target>,
     pub(crate) bundles: Vec<Bundle>,
     pub(crate) brake: Brake,
 }
@@ -87,7 +85,7 @@ impl Engine<'_> {
         report.status = Status::SinkUnavailable;
         let bundles = self.open_sinks(pipeline, &shapes).await?;
         report.status = Status::Failed;
-        let targets = self.targets(state, pipeline, shapes, &bundles)?;
+        let targets = Self::targets(state, pipeline, shapes, &bundles)?;
         Ok(Prepared { sql, targets, bundles, brake })
     }
 
@@ -116,11 +114,6 @@ impl Engine<'_> {
         compile::add_steps(&mut sql, pipeline, &mut problems);
         refuse(pipeline, &problems)?;
         Ok((sql, brake))
-    }
-
-    /// A folder for scratch files of one run.
-    pub(crate) fn work_folder(&self, state: &State) -> Result<TempDir> {
-        Ok(tempfile::Builder::new().prefix("run-").tempdir_in(state.folder().join("work"))?)
     }
 
     fn session(&self, work: &Path, now: DateTime<Utc>, vars: &Vars) -> Result<Sql> {
@@ -194,10 +187,12 @@ impl Engine<'_> {
         let mut opened = Vec::new();
         for (name, source) in pipeline.sources.iter().filter(|(name, _)| used.contains(&name.value)) {
             let connection = self.connections.open(&source.connection)?;
-            let over = self.profile.1.connections.get(&source.connection).and_then(|settings| settings.changes.as_ref());
+            let over =
+                self.profile.1.connections.get(&source.connection).and_then(|settings| settings.changes.as_ref());
             let changes = over.or(source.changes.as_ref());
             let kind = changes.map_or(ChangesKind::Full, |changes| changes.kind);
-            let inbox = changes.filter(|changes| changes.kind == ChangesKind::Inbox).map(|changes| changes.settings.clone());
+            let inbox =
+                changes.filter(|changes| changes.kind == ChangesKind::Inbox).map(|changes| changes.settings.clone());
             let entity = vars.replace(&source.entity);
             let key: Vec<String> = source.key.iter().map(|key| key.value.clone()).collect();
             let mirror = inbox.is_some().then(|| format!("{}#{entity}", connection.identity()));
@@ -227,39 +222,34 @@ impl Engine<'_> {
         let mut bundles: Vec<Bundle> = Vec::new();
         for (index, ((name, sink), shape)) in pipeline.sinks.iter().zip(shapes).enumerate() {
             let target = compile::sink_target(name, sink, shape);
-            match bundles.iter_mut().find(|bundle| bundle.connection == sink.connection.value) {
-                Some(bundle) => bundle.add(index, target),
-                None => {
-                    let connection = self.connections.open(&sink.connection)?;
-                    let mut bundle = Bundle::new(&sink.connection, connection);
-                    bundle.add(index, target);
-                    bundles.push(bundle);
-                }
+            if let Some(bundle) = bundles.iter_mut().find(|bundle| bundle.connection == sink.connection.value) {
+                bundle.add(index, target);
+            } else {
+                let mut bundle = Bundle::new(&sink.connection, self.connections.open(&sink.connection)?);
+                bundle.add(index, target);
+                bundles.push(bundle);
             }
         }
         for bundle in &mut bundles {
-            let sink = bundle.outside.sink(bundle.asked.clone()).await.map_err(|error| error.with("sink", &bundle.connection))?;
+            let sink = bundle
+                .outside
+                .sink(bundle.asked.clone())
+                .await
+                .map_err(|error| error.with("sink", &bundle.connection))?;
             bundle.sink = Some(sink);
         }
         Ok(bundles)
     }
 
     /// The targets, with what state and sinks say about them.
-    fn targets(
-        &self,
-        state: &State,
-        pipeline: &Pipeline,
-        shapes: Vec<Shape>,
-        bundles: &[Bundle],
-    ) -> Result<Vec<(Target, Vec<(String, ColumnType)>)>> {
+    fn targets(state: &State, pipeline: &Pipeline, shapes: Vec<Shape>, bundles: &[Bundle]) -> Result<Vec<Target>> {
         let identities: BTreeMap<String, String> =
             bundles.iter().map(|bundle| (bundle.connection.clone(), bundle.outside.identity())).collect();
         let mut targets = Vec::new();
         for (index, ((name, sink), shape)) in pipeline.sinks.iter().zip(shapes).enumerate() {
-            let casts = shape.casts.clone();
             let mut target = compile::target(state, pipeline, name, sink, shape, &identities)?;
             target.whole = bundles.iter().any(|bundle| bundle.is_whole(index));
-            targets.push((target, casts));
+            targets.push(target);
         }
         Ok(targets)
     }
@@ -288,7 +278,9 @@ impl Bundle {
     fn is_whole(&self, index: usize) -> bool {
         let at = self.indices.iter().position(|own| *own == index);
         let abilities = self.sink.as_ref().map(|sink| sink.abilities());
-        at.zip(abilities).and_then(|(at, abilities)| abilities.targets.get(at).map(|target| target.whole)).unwrap_or(false)
+        at.zip(abilities)
+            .and_then(|(at, abilities)| abilities.targets.get(at).map(|target| target.whole))
+            .unwrap_or(false)
     }
 }
 
@@ -388,4 +380,3 @@ fn bad_rows_error(opened: &Opened, landed: &Landed) -> Error {
     );
     Error::invalid_data(message)
 }
-

@@ -44,7 +44,8 @@ pub(crate) fn names(text: &str) -> Vec<String> {
 
 fn parts(item: &DataType) -> Vec<String> {
     let DataType::Struct(fields) = item else { return Vec::new() };
-    let mut parts: Vec<String> = fields.iter().map(|field| format!("{}: {}", field.name(), field.data_type())).collect();
+    let mut parts: Vec<String> =
+        fields.iter().map(|field| format!("{}: {}", field.name(), field.data_type())).collect();
     parts.sort();
     parts
 }

@@ -90,7 +90,12 @@ impl Engine<'_> {
                 };
             }
             Err(error) => {
-                state.finish_run(&id, "failed", &serde_json::json!({ "error": error.to_string() }).to_string(), (self.clock)())?;
+                state.finish_run(
+                    &id,
+                    "failed",
+                    &serde_json::json!({ "error": error.to_string() }).to_string(),
+                    (self.clock)(),
+                )?;
                 return Err(error);
             }
         }
@@ -111,14 +116,15 @@ impl Engine<'_> {
             let message = format!("pipeline `{}` is switched off: set `enabled: manual` to run it", pipeline.pipeline);
             return Err(Error::new(ErrorKind::Unsupported, message).with("setting", "enabled"));
         }
-        let work = self.work_folder(state)?;
-        let Prepared { sql, targets, bundles, brake } = self.prepare(state, pipeline, options, &work, now, report, Needed::Delivered).await?;
+        let work = state.work_folder()?;
+        let Prepared { sql, targets, bundles, brake } =
+            self.prepare(state, pipeline, options, &work, now, report, Needed::Delivered).await?;
         let planner = self.planner(state, pipeline, (&sql, work.path()), &report.run, brake, now);
         let mut planned = planner.plan(targets).await?;
         report.plan = Some(planned.record.id.clone());
         let only_plan = options.plan_only || pipeline.enabled.value == Enabled::Shadow;
         if !only_plan {
-            self.refuse_moved_world(state, options, &planned)?;
+            Self::refuse_moved_world(state, options, &planned)?;
             self.deliver(state, &mut planned, &bundles).await?;
             remember_sources(state, pipeline, report, &planned)?;
         }
@@ -152,12 +158,14 @@ impl Engine<'_> {
     }
 
     /// `run --plan ID` sends what that plan says, or nothing.
-    fn refuse_moved_world(&self, state: &State, options: &RunOptions, planned: &Planned) -> Result<()> {
+    fn refuse_moved_world(state: &State, options: &RunOptions, planned: &Planned) -> Result<()> {
         let Some(asked) = &options.plan else { return Ok(()) };
         let found = state.plan(asked)?.filter(|plan| plan.pipeline == planned.record.pipeline);
-        let plan = found.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no plan {asked} of this pipeline")))?;
+        let plan = found
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no plan {asked} of this pipeline")))?;
         if plan.state == PlanState::Done {
-            return Err(Error::new(ErrorKind::Conflict, format!("plan {asked} was carried out already")).with("setting", "plan"));
+            return Err(Error::new(ErrorKind::Conflict, format!("plan {asked} was carried out already"))
+                .with("setting", "plan"));
         }
         if plan.digest != planned.record.digest {
             let message = format!(
@@ -202,16 +210,21 @@ impl Engine<'_> {
         Ok(())
     }
 
-    async fn deliver_bundle(&self, state: &State, planned: &mut Planned, bundle: &Bundle, sink: &dyn Sink) -> Result<Ended> {
+    async fn deliver_bundle(
+        &self,
+        state: &State,
+        planned: &mut Planned,
+        bundle: &Bundle,
+        sink: &dyn Sink,
+    ) -> Result<Ended> {
         let mut due = Vec::new();
         for index in &bundle.indices {
             let Some(PlannedTarget { target, difference, report, .. }) = planned.targets.get(*index) else { continue };
             let file = difference.file.as_ref().map(|name| PlanFile::open(state, name)).transpose()?;
             let here = |parent: usize| bundle.indices.iter().position(|own| *own == parent);
             let parents = target.after.iter().map(|link| link.target.and_then(here)).collect();
-            let is_parent = planned.targets.iter().any(|other| {
-                other.target.after.iter().any(|link| link.target == Some(*index))
-            });
+            let is_parent =
+                planned.targets.iter().any(|other| other.target.after.iter().any(|link| link.target == Some(*index)));
             due.push(DueTarget::new(target, file, report.clone(), parents, is_parent)?);
         }
         let mut delivery = Delivery {

@@ -34,9 +34,10 @@ impl SchemasLock {
 
     /// Remembers the columns of an entity. Columns of types that cannot be declared are left out.
     pub fn set(&mut self, connection: &str, entity: &str, schema: &SchemaRef) {
-        let columns = schema.fields().iter().filter_map(|field| {
-            types::column_type(field).map(|kind| (field.name().clone(), kind.to_string()))
-        });
+        let columns = schema
+            .fields()
+            .iter()
+            .filter_map(|field| types::column_type(field).map(|kind| (field.name().clone(), kind.to_string())));
         self.connections.entry(connection.to_owned()).or_default().insert(entity.to_owned(), columns.collect());
     }
 

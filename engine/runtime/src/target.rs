@@ -2,8 +2,8 @@
 
 use crate::state::ScopeId;
 use arrow::datatypes::SchemaRef;
-use obmen_spec::SqlText;
 use obmen_spec::pipeline::{Deletes, Guard, Limit, Otherwise};
+use obmen_spec::{ColumnType, SqlText};
 
 /// A sink with everything that was looked up for it.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct Target {
     pub(crate) key: Vec<String>,
     /// The key, all mapped columns, one list of records per child.
     pub(crate) schema: SchemaRef,
+    /// Types the sink declares for columns of its relation.
+    pub(crate) casts: Vec<(String, ColumnType)>,
     /// Nested parts.
     pub(crate) children: Vec<ChildTarget>,
     /// Compared columns and children.
@@ -92,7 +94,8 @@ pub(crate) struct Limits {
 impl Limits {
     /// The guard as written, with 10 % deletes, 50 % updates, at least 20 rows where nothing is said.
     pub(crate) fn of(guard: Option<&Guard>) -> Self {
-        let limit = |written: Option<&obmen_diagnostics::Spanned<Limit>>, default| written.map_or(default, |limit| limit.value);
+        let limit =
+            |written: Option<&obmen_diagnostics::Spanned<Limit>>, default| written.map_or(default, |limit| limit.value);
         Self {
             deletes: limit(guard.and_then(|guard| guard.deletes.as_ref()), Limit::Percent(10.0)),
             updates: limit(guard.and_then(|guard| guard.updates.as_ref()), Limit::Percent(50.0)),

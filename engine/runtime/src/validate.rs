@@ -127,7 +127,12 @@ impl Validator<'_> {
         if let Some(connection) = self.profile.1.connections.get(&source.connection)
             && let Some(connector) = self.registry.get(&connection.kind)
         {
-            connector.check_source(&connection.settings, &vars.replace(&source.entity), &vars.replace_in(&source.options), problems);
+            connector.check_source(
+                &connection.settings,
+                &vars.replace(&source.entity),
+                &vars.replace_in(&source.options),
+                problems,
+            );
         }
     }
 
@@ -171,7 +176,9 @@ impl Validator<'_> {
             Err(error) => {
                 let message = format!("the columns of source `{name}` are not known: {error}");
                 let diagnostic = problems.error(code::SCHEMA_UNKNOWN, source.entity.span, message);
-                diagnostic.help("declare them under `columns:`, or let `obmen check` ask the other side and write schemas.lock");
+                diagnostic.help(
+                    "declare them under `columns:`, or let `obmen check` ask the other side and write schemas.lock",
+                );
                 None
             }
         }

@@ -24,7 +24,8 @@ impl Vars {
         for name in given.keys() {
             if pipeline.vars.get(name).is_none() {
                 let known: Vec<&str> = pipeline.vars.names().collect();
-                let message = format!("pipeline `{}` has no var `{name}`, only: {}", pipeline.pipeline, known.join(", "));
+                let message =
+                    format!("pipeline `{}` has no var `{name}`, only: {}", pipeline.pipeline, known.join(", "));
                 return Err(Error::new(ErrorKind::NotFound, message));
             }
         }
@@ -108,7 +109,9 @@ fn value(name: &str, kind: VarType, texts: Vec<String>, now: DateTime<Utc>) -> R
     let wrong = |expected: &str| Error::invalid_data(format!("var `{name}` is `{text}`, expected {expected}"));
     Ok(match kind {
         VarType::List => VarValue::List(texts),
-        VarType::Month => VarValue::Text(month(&text, now).ok_or_else(|| wrong("`current`, `previous` or a month like 2026-11"))?),
+        VarType::Month => {
+            VarValue::Text(month(&text, now).ok_or_else(|| wrong("`current`, `previous` or a month like 2026-11"))?)
+        }
         VarType::One(kind) => match kind {
             ColumnType::Bool => VarValue::Bool(text.parse().map_err(|_| wrong("true or false"))?),
             ColumnType::Int => VarValue::Long(i64::from(text.parse::<i32>().map_err(|_| wrong("a whole number"))?)),

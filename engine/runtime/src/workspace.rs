@@ -129,7 +129,8 @@ fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(current) = folders.pop() {
-        let entries = std::fs::read_dir(&current).map_err(|error| Error::from(error).with("file", current.display()))?;
+        let entries =
+            std::fs::read_dir(&current).map_err(|error| Error::from(error).with("file", current.display()))?;
         for entry in entries {
             let entry = entry.map_err(|error| Error::from(error).with("file", current.display()))?;
             let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
@@ -137,7 +138,10 @@ fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>> {
                 if !name.starts_with('.') && name != "fixtures" {
                     folders.push(path);
                 }
-            } else if path.extension().is_some_and(|ending| ending == "yaml") && name != PROJECT_FILE && !name.starts_with('.') {
+            } else if path.extension().is_some_and(|ending| ending == "yaml")
+                && name != PROJECT_FILE
+                && !name.starts_with('.')
+            {
                 found.push(path);
             }
         }

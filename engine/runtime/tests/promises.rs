@@ -1,6 +1,8 @@
 //! The promises of the product, with a world that does its worst: a shop that loses answers, refuses,
 //! goes away, and a process that dies at any step.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod world;
 
 use obmen_runtime::report::{RunReport, Status};

@@ -4,8 +4,7 @@
 //! `statement` adds a step that later queries read. Errors are the diagnostic's code and message, or the message of
 //! what failed while running. `SQL_SLT=part` runs the files whose name has the part.
 
-#![allow(clippy::tests_outside_test_module, reason = "an integration test")]
-#![allow(unused_crate_dependencies, reason = "an integration test uses some of them")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array, RecordBatch,

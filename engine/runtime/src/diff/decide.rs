@@ -208,7 +208,8 @@ impl Judge<'_> {
             created: there.map_or(-1, |known| known.created),
             note: None,
         };
-        let decision = |row: PlanRow, approved| Decision { row, known, values: Values::New(at), approved, absent: false };
+        let decision =
+            |row: PlanRow, approved| Decision { row, known, values: Values::New(at), approved, absent: false };
         if let Some(reason) = &rows.invalid[at] {
             row.why = Why::Invalid;
             row.note = Some(reason.clone());
@@ -291,7 +292,9 @@ impl Judge<'_> {
         }
         let values = match (known, &doubt) {
             (Some(_), _) => Values::Known,
-            (None, Some(doubt)) => Values::Lost(LostRow { file: self.plan_files.get(&doubt.plan)?.clone(), row: doubt.row }),
+            (None, Some(doubt)) => {
+                Values::Lost(LostRow { file: self.plan_files.get(&doubt.plan)?.clone(), row: doubt.row })
+            }
             (None, None) => return None,
         };
         let mut row = PlanRow {
@@ -329,7 +332,8 @@ impl Judge<'_> {
         keys.sort_unstable();
         for key in keys {
             let inside = key >= range.0 && range.1.is_none_or(|end| key < end);
-            let seen = rows.keys.binary_search(&key).is_ok() || known.binary_search_by_key(&key, |known| known.key).is_ok();
+            let seen =
+                rows.keys.binary_search(&key).is_ok() || known.binary_search_by_key(&key, |known| known.key).is_ok();
             if inside && !seen {
                 decisions.extend(self.absent(target, key, None, counts));
             }
@@ -370,7 +374,6 @@ impl Judge<'_> {
         }
         Ok(likeness)
     }
-
 }
 
 impl Counts {
@@ -388,7 +391,9 @@ impl Counts {
                 continue;
             }
             self.read += 1;
-            if let (Why::Waits, Some(parent)) = (row.why, row.note.as_deref().and_then(|note| note.strip_prefix(WAITS_FOR))) {
+            if let (Why::Waits, Some(parent)) =
+                (row.why, row.note.as_deref().and_then(|note| note.strip_prefix(WAITS_FOR)))
+            {
                 *self.waits_for.entry(parent.to_owned()).or_default() += 1;
             }
             match row.why {

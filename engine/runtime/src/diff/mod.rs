@@ -53,8 +53,6 @@ pub(crate) struct Diff<'a> {
     pub(crate) state: &'a State,
     /// The sink.
     pub(crate) target: &'a Target,
-    /// Types the sink declares for its columns.
-    pub(crate) casts: Vec<(String, ColumnType)>,
     /// Decides what happens to a key.
     pub(crate) judge: Judge<'a>,
     /// Bytes that may be buffered.
@@ -80,8 +78,7 @@ impl Diff<'_> {
         let baseline = Baseline::open(self.state, self.target.scope)?;
         let mut cursor = baseline.cursor()?;
         let schema = plan_schema(&self.target.schema);
-        let mut writer =
-            FileWriter::create(self.state.folder(), &self.file, schema, self.state.durability())?;
+        let mut writer = FileWriter::create(self.state.folder(), &self.file, schema, self.state.durability())?;
         let (mut from, mut start): (usize, Hash) = (0, 0);
         while from < BUCKETS {
             let to = range_end(from, &owners, &children);
@@ -188,7 +185,7 @@ impl Diff<'_> {
         if let Some(condition) = &target.condition {
             flags.push((SCOPE_COLUMN.to_owned(), condition.clone()));
         }
-        let query = Query { relation: target.from.clone(), columns: Some(columns), flags, casts: self.casts.clone() };
+        let query = Query { relation: target.from.clone(), columns: Some(columns), flags, casts: target.casts.clone() };
         let mut stream = self.sql.stream(query).await?;
         let mut shuffle: Option<Shuffle> = None;
         while let Some(batch) = stream.try_next().await? {
@@ -271,8 +268,7 @@ fn range_end(from: usize, owners: &Shuffle, children: &[Shuffle]) -> usize {
 fn in_scope(batch: RecordBatch) -> Result<RecordBatch> {
     match batch.column_by_name(SCOPE_COLUMN) {
         Some(flags) => {
-            let inside: BooleanArray =
-                flags.as_boolean().iter().map(|inside| Some(inside.unwrap_or(false))).collect();
+            let inside: BooleanArray = flags.as_boolean().iter().map(|inside| Some(inside.unwrap_or(false))).collect();
             Ok(filter_record_batch(&batch, &inside)?)
         }
         None => Ok(batch),
@@ -294,8 +290,12 @@ fn flag_fields(checks: &[TargetCheck]) -> impl Iterator<Item = Field> {
 /// `InvalidData` when a check says `stop`; those of SQL.
 pub(crate) async fn count_failures(sql: &Sql, relation: &str, checks: &[TargetCheck]) -> Result<Counts> {
     let mut counts = Counts::default();
-    let query =
-        Query { relation: relation.to_owned(), columns: Some(Vec::new()), flags: check_flags(checks), casts: Vec::new() };
+    let query = Query {
+        relation: relation.to_owned(),
+        columns: Some(Vec::new()),
+        flags: check_flags(checks),
+        casts: Vec::new(),
+    };
     let mut stream = sql.stream(query).await?;
     while let Some(batch) = stream.try_next().await? {
         count_checks(checks, relation, &batch, &mut counts)?;

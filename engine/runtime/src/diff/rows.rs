@@ -61,11 +61,8 @@ impl Rows {
         }
         let values = RecordBatch::try_new(Arc::clone(&target.schema), columns)?;
         let hashes = hash_rows(&values, &target.compare)?;
-        let parents = target
-            .after
-            .iter()
-            .map(|link| crate::hash::hash_keys(&values, &link.by))
-            .collect::<Result<Vec<_>>>()?;
+        let parents =
+            target.after.iter().map(|link| crate::hash::hash_keys(&values, &link.by)).collect::<Result<Vec<_>>>()?;
         Ok(Self { keys, hashes, invalid, values, parents, range })
     }
 }
@@ -126,11 +123,14 @@ fn attach(
     let part_keys = child
         .key
         .iter()
-        .map(|name| parts.column_by_name(name).map(Arc::clone).ok_or_else(|| Error::internal(format!("no column `{name}`"))))
+        .map(|name| {
+            parts.column_by_name(name).map(Arc::clone).ok_or_else(|| Error::internal(format!("no column `{name}`")))
+        })
         .collect::<Result<Vec<_>>>()?;
     let sort = part_keys.iter().map(|array| SortField::new(array.data_type().clone())).collect();
     let sortable = RowConverter::new(sort)?.convert_columns(&part_keys)?;
-    let mut order: Vec<(Hash, u32)> = (0_u32..).zip(0..parts.num_rows()).map(|(at, row)| (hash_at(hashes, row), at)).collect();
+    let mut order: Vec<(Hash, u32)> =
+        (0_u32..).zip(0..parts.num_rows()).map(|(at, row)| (hash_at(hashes, row), at)).collect();
     order.sort_unstable_by(|(one, a), (other, b)| {
         one.cmp(other).then_with(|| sortable.row(*a as usize).cmp(&sortable.row(*b as usize))).then(a.cmp(b))
     });

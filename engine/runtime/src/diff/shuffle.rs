@@ -136,7 +136,8 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let schema = Arc::new(Schema::new(vec![hash_field(KEY)]));
             let mut shuffle = Shuffle::new(Arc::clone(&schema), budget, folder.path(), "t");
-            let hashes: Vec<Hash> = (0..5000_u128).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)).collect();
+            let hashes: Vec<Hash> =
+                (0..5000_u128).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)).collect();
             for part in hashes.chunks(700) {
                 shuffle.push(&RecordBatch::try_new(Arc::clone(&schema), vec![hash_array(part)]).unwrap()).unwrap();
             }

@@ -91,7 +91,7 @@ impl Engine<'_> {
         let state = State::open(&self.state, self.durability)?;
         let now = (self.clock)();
         commit::recover(&state, now)?;
-        let work = self.work_folder(&state)?;
+        let work = state.work_folder()?;
         let mut report = self.empty_report("", pipeline, now);
         let shown = Shown { from, children };
         let needed = shown.relations();
@@ -140,7 +140,7 @@ impl Engine<'_> {
         let state = State::open(&self.state, self.durability)?;
         let now = (self.clock)();
         commit::recover(&state, now)?;
-        let work = self.work_folder(&state)?;
+        let work = state.work_folder()?;
         let mut report = self.empty_report("", pipeline, now);
         let needed = shown.relations();
         let needed = Needed::DeliveredAnd(&needed);
@@ -153,8 +153,10 @@ impl Engine<'_> {
         let recipe = state.recipe(target.scope, &recipe::text(&seen.schema, &seen.key, &seen.compare))?;
         let (file, counts) = self.compare(&prepared.sql, &state, &seen, work.path(), now).await?;
         if counts.invalid > 0 {
-            let message =
-                format!("{} rows of `{}` have no key or not a unique one: nothing was changed", counts.invalid, seen.from);
+            let message = format!(
+                "{} rows of `{}` have no key or not a unique one: nothing was changed",
+                counts.invalid, seen.from
+            );
             return Err(Error::invalid_data(message).with("setting", "--from"));
         }
         commit::replace(&state, aside, seen.recipe, file.as_deref(), &BTreeSet::new())?;
@@ -193,7 +195,6 @@ impl Engine<'_> {
             sql,
             state,
             target,
-            casts: declared(&target.schema),
             judge: Judge {
                 state,
                 now,
@@ -280,20 +281,21 @@ impl Shown<'_> {
         }
         let same = self.from == target.from;
         seen.children.retain(|child| same || self.children.contains_key(&child.name));
-        let shows = |name: &str| {
-            relation.field_with_name(name).is_ok() || seen.children.iter().any(|child| child.name == name)
-        };
+        let shows =
+            |name: &str| relation.field_with_name(name).is_ok() || seen.children.iter().any(|child| child.name == name);
         if let Some(key) = seen.key.iter().find(|key| !shows(key)) {
             let message = format!("`{}` has no column `{key}`, which identifies the sink's rows", self.from);
             return Err(Error::new(ErrorKind::SchemaMismatch, message).with("setting", "--from"));
         }
-        let fields: Vec<_> = target.schema.fields().iter().filter(|field| shows(field.name())).map(Arc::clone).collect();
+        let fields: Vec<_> =
+            target.schema.fields().iter().filter(|field| shows(field.name())).map(Arc::clone).collect();
         seen.schema = Arc::new(Schema::new(fields)) as SchemaRef;
+        seen.casts = declared(&seen.schema);
         seen.compare.retain(|name| shows(name));
         Ok(seen)
     }
 }
 
-fn find_target<T>(targets: Vec<(Target, T)>, pipeline: &Pipeline, sink: &str) -> Result<Target> {
-    targets.into_iter().map(|(target, _)| target).find(|target| target.name == sink).ok_or_else(|| no_sink(pipeline, sink))
+fn find_target(targets: Vec<Target>, pipeline: &Pipeline, sink: &str) -> Result<Target> {
+    targets.into_iter().find(|target| target.name == sink).ok_or_else(|| no_sink(pipeline, sink))
 }

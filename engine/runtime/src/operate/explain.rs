@@ -80,12 +80,19 @@ impl Engine<'_> {
     ///
     /// # Errors
     /// `NotFound` for an unknown relation; those of sources and SQL.
-    pub async fn preview(&self, pipeline: &Pipeline, options: &RunOptions, relation: &str, limit: usize) -> Result<RecordBatch> {
+    pub async fn preview(
+        &self,
+        pipeline: &Pipeline,
+        options: &RunOptions,
+        relation: &str,
+        limit: usize,
+    ) -> Result<RecordBatch> {
         let state = State::open(&self.state, self.durability)?;
-        let work = self.work_folder(&state)?;
+        let work = state.work_folder()?;
         let now = (self.clock)();
         let mut report = self.empty_report("", pipeline, now);
-        let (sql, _) = self.relations_for(&state, pipeline, options, &work, now, &mut report, Needed::Only(relation)).await?;
+        let (sql, _) =
+            self.relations_for(&state, pipeline, options, &work, now, &mut report, Needed::Only(relation)).await?;
         let schema = sql.schema(relation).ok_or_else(|| no_relation(pipeline, relation))?;
         let query = Query { relation: relation.to_owned(), ..Query::default() };
         let mut stream = sql.stream(query).await?;
@@ -106,11 +113,17 @@ impl Engine<'_> {
     ///
     /// # Errors
     /// `NotFound` for an unknown sink; those of sources, SQL and state.
-    pub async fn explain_row(&self, pipeline: &Pipeline, options: &RunOptions, sink: &str, key: &str) -> Result<Explanation> {
+    pub async fn explain_row(
+        &self,
+        pipeline: &Pipeline,
+        options: &RunOptions,
+        sink: &str,
+        key: &str,
+    ) -> Result<Explanation> {
         let written = pipeline.sinks.get(sink).ok_or_else(|| no_sink(pipeline, sink))?;
         let _lock = StateLock::take(&self.state, &format!("obmen explain row {}", pipeline.pipeline))?;
         let state = State::open(&self.state, self.durability)?;
-        let work = self.work_folder(&state)?;
+        let work = state.work_folder()?;
         let now = (self.clock)();
         let mut report = self.empty_report("", pipeline, now);
         let prepared = self.prepare(&state, pipeline, options, &work, now, &mut report, Needed::Delivered).await?;
@@ -168,7 +181,8 @@ async fn find_row(
     let mut stream = sql.stream(Query { relation: relation.to_owned(), flags, ..Query::default() }).await?;
     while let Some(batch) = stream.try_next().await? {
         for at in 0..batch.num_rows() {
-            let like = keys.iter().filter_map(|key| batch.column_by_name(key)).any(|column| value::text(column, at) == wanted);
+            let like =
+                keys.iter().filter_map(|key| batch.column_by_name(key)).any(|column| value::text(column, at) == wanted);
             if like {
                 let mut row = value::row_json(&batch, at);
                 let mut checks = BTreeMap::new();

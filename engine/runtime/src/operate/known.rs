@@ -19,7 +19,14 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// `NotFound` for an unknown sink or key; those of the state.
-pub fn forget(state: &State, pipeline: &str, sink: &str, key: Option<&str>, by: &str, now: DateTime<Utc>) -> Result<u64> {
+pub fn forget(
+    state: &State,
+    pipeline: &str,
+    sink: &str,
+    key: Option<&str>,
+    by: &str,
+    now: DateTime<Utc>,
+) -> Result<u64> {
     commit::recover(state, now)?;
     let mut forgotten = 0;
     for scope in scopes_of(state, pipeline, Some(sink))? {
@@ -122,7 +129,10 @@ pub(super) fn scopes_of(state: &State, pipeline: &str, sink: Option<&str>) -> Re
         .collect();
     if found.is_empty() {
         let what = sink.map_or_else(|| pipeline.to_owned(), |sink| format!("{pipeline}/{sink}"));
-        return Err(Error::new(ErrorKind::NotFound, format!("nothing is known of `{what}`: it never ran with this profile")));
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            format!("nothing is known of `{what}`: it never ran with this profile"),
+        ));
     }
     Ok(found)
 }
@@ -155,5 +165,7 @@ fn rows_with_key(values: &RecordBatch, wanted: &str) -> Result<RecordBatch> {
 /// Whether a key column of a row reads like a text.
 fn reads_like(values: &RecordBatch, at: usize, wanted: &str) -> bool {
     let fields = values.schema_ref().fields().iter().zip(values.columns());
-    fields.filter(|(field, _)| field.metadata().contains_key(journal::KEY_MARK)).any(|(_, column)| value::text(column, at) == wanted)
+    fields
+        .filter(|(field, _)| field.metadata().contains_key(journal::KEY_MARK))
+        .any(|(_, column)| value::text(column, at) == wanted)
 }

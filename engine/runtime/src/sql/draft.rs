@@ -6,12 +6,12 @@
 
 use super::mistakes::{self, Mistake};
 use super::place::Places;
-use super::planner::Planner;
+use super::planner::{Planner, finish};
 use super::rules::Purpose;
 use super::{Relation, Sql, dialect, references, repair, rules, types, vars};
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::common::{DFSchema, DataFusionError, TableReference};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::sql::sqlparser::ast::{Query, SelectItem, SetExpr, Spanned, Statement};
@@ -142,7 +142,7 @@ impl<'a> Draft<'a> {
         for mistake in mistakes::of_planning(error) {
             match &mistake {
                 Mistake::Column { column, at, known } => {
-                    let table = column.relation.as_ref().map(|relation| relation.table());
+                    let table = column.relation.as_ref().map(TableReference::table);
                     for at in self.columns(*at, table, &column.name) {
                         mistakes::report(&mistake, Some(at), self.places, problems);
                         let meant = mistakes::meant(column, known);
@@ -181,7 +181,7 @@ impl<'a> Draft<'a> {
         let relation = Arc::from("");
         repair::culprit(&self.query, |query| {
             let planned = self.planner.plan(query).and_then(|plan| self.planner.settle(plan));
-            let planned = planned.and_then(|plan| self.planner.finish(plan, &relation));
+            let planned = planned.and_then(|plan| finish(plan, &relation));
             planned.is_err_and(|other| other.strip_backtrace() == text)
         })
     }
@@ -260,7 +260,7 @@ impl Planned<'_> {
 
     /// The expression of a condition, which is true, false or NULL.
     pub(super) fn condition(self, problems: &mut Problems) -> Option<Expr> {
-        let field = self.plan.schema().fields().first()?.clone();
+        let field = Arc::clone(self.plan.schema().fields().first()?);
         if *field.data_type() != DataType::Boolean {
             let message = format!("the condition is {}, expected true or false", types::a(field.data_type()));
             problems
@@ -278,7 +278,7 @@ impl Planned<'_> {
             super::ready(self.draft.planner.state().create_physical_plan(&plan))?;
             Ok(plan)
         };
-        match self.draft.planner.finish(self.plan, &self.relation).and_then(computable) {
+        match finish(self.plan, &self.relation).and_then(computable) {
             Ok(plan) => Some(plan),
             Err(error) => {
                 self.draft.report(&error, problems);
@@ -376,7 +376,9 @@ fn compared_kinds(plan: &LogicalPlan, places: Places<'_>, problems: &mut Problem
                         warn(left, right, &schema, problems);
                     }
                     Expr::InList(list) => {
-                        list.list.iter().take(1).for_each(|item| warn(&list.expr, item, &schema, problems))
+                        if let Some(item) = list.list.first() {
+                            warn(&list.expr, item, &schema, problems);
+                        }
                     }
                     Expr::Between(between) => warn(&between.expr, &between.low, &schema, problems),
                     _ => {}

@@ -3,7 +3,7 @@
 use super::exact::{Fault, find};
 use super::functions;
 use super::place::{Places, tokens};
-use datafusion::common::{Column, DataFusionError, Diagnostic, SchemaError};
+use datafusion::common::{Column, DataFusionError, Diagnostic, SchemaError, TableReference};
 use datafusion::sql::sqlparser::tokenizer::Span as TokenSpan;
 use obmen_diagnostics::{Code, Problems, code};
 use obmen_spec::name;
@@ -294,8 +294,8 @@ pub(super) fn report(mistake: &Mistake, at: Option<TokenSpan>, places: Places<'_
     match mistake {
         Mistake::Column { column, known, .. } => {
             let relations: Vec<&str> =
-                known.iter().filter_map(|other| other.relation.as_ref()).map(|r| r.table()).collect();
-            if let Some(relation) = column.relation.as_ref().map(|relation| relation.table())
+                known.iter().filter_map(|other| other.relation.as_ref()).map(TableReference::table).collect();
+            if let Some(relation) = column.relation.as_ref().map(TableReference::table)
                 && !relations.contains(&relation)
             {
                 let message = format!("the query reads no relation `{relation}`");

@@ -66,7 +66,7 @@ const ROW: &str = "obmen.row";
 pub struct Options {
     /// Bytes that queries may hold at a time, all together.
     pub memory: usize,
-    /// A folder for what does not fit in memory. It is made when something is put there.
+    /// A folder for what does not fit in memory; made if it is not there. What a session puts there goes with it.
     pub spill: PathBuf,
     /// The run's clock: `now()`, `current_date`.
     pub now: DateTime<Utc>,
@@ -126,10 +126,12 @@ impl Sql {
     /// A session without relations.
     ///
     /// # Errors
-    /// `Internal` if DataFusion refuses the options.
+    /// Those of the disk if the folder `spill` cannot be made.
     pub fn new(options: Options) -> Result<Self> {
+        std::fs::create_dir_all(&options.spill)
+            .map_err(|error| Error::from(error).with("file", options.spill.display()))?;
         let functions = functions::Functions::new(options.now);
-        let state = session::open(&options, &functions).map_err(|error| Error::internal(error.strip_backtrace()))?;
+        let state = session::open(options, &functions).map_err(|error| Error::internal(error.strip_backtrace()))?;
         Ok(Self { state, functions, vars: BTreeMap::new(), relations: BTreeMap::new() })
     }
 
@@ -143,6 +145,7 @@ impl Sql {
     ///
     /// # Errors
     /// `SchemaMismatch` if two columns have one name.
+    #[expect(clippy::needless_pass_by_value, reason = "schemas are handed on, cheap to clone")]
     pub fn add_source(&mut self, name: &str, schema: SchemaRef, key: &[String], rows: Rows) -> Result<()> {
         for (at, field) in schema.fields().iter().enumerate() {
             if schema.fields().iter().take(at).any(|other| other.name() == field.name()) {
@@ -272,15 +275,12 @@ impl Sql {
             let field = known.field_with_name(name);
             let field = field.map_err(|_| missing(format!("`{relation}` has no column `{name}`")))?;
             let column = Expr::Column(Column::new(Some(relation), name));
-            match query.casts.iter().find(|(cast, _)| cast == name) {
-                Some((_, kind)) => {
-                    exprs.push(declared(column, name, *kind, relation, &known));
-                    fields.push(arrow_field(name, *kind));
-                }
-                None => {
-                    exprs.push(column);
-                    fields.push(field.clone());
-                }
+            if let Some((_, kind)) = query.casts.iter().find(|(cast, _)| cast == name) {
+                exprs.push(declared(column, name, *kind, relation, &known));
+                fields.push(arrow_field(name, *kind));
+            } else {
+                exprs.push(column);
+                fields.push(field.clone());
             }
         }
         for (name, condition) in &query.flags {

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult};
-use datafusion::common::{Result, TableReference, plan_err};
+use datafusion::common::{DataFusionError, Result, TableReference, plan_err};
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::execution::SessionState;
@@ -20,6 +20,7 @@ use datafusion::optimizer::Analyzer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::planner::{ContextProvider, ParserOptions, SqlToRel};
 use datafusion::sql::sqlparser::ast::{Query, Statement};
+use obmen_sdk::{Error, ErrorKind};
 use std::sync::Arc;
 
 /// Plans queries over the relations of a run; one of them may be replaced by other rows.
@@ -50,12 +51,6 @@ impl<'a> Planner<'a> {
         Analyzer::new().execute_and_check(plan, self.options(), |_, _| {})
     }
 
-    /// Guards what can fail in a settled plan; `relation` is named in messages. Columns whose type cannot leave a
-    /// query get the one that can; those without such a type stay as they are.
-    pub(super) fn finish(&self, plan: LogicalPlan, relation: &Arc<str>) -> Result<LogicalPlan> {
-        make_exact(leave(plan)?, relation)
-    }
-
     /// The rows of a relation, to build on.
     pub(super) fn scan(&self, relation: &str) -> Result<LogicalPlanBuilder> {
         let name = TableReference::bare(relation);
@@ -64,7 +59,8 @@ impl<'a> Planner<'a> {
 
     /// How an analyzed plan is computed, its steps put in.
     pub(super) async fn physical(&self, plan: LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
-        self.sql.state.create_physical_plan(&self.sql.with_steps(plan)?).await
+        let mut reads = READS;
+        self.sql.state.create_physical_plan(&self.sql.with_steps(plan, &mut reads)?).await
     }
 
     /// The session.
@@ -86,6 +82,12 @@ impl<'a> Planner<'a> {
     }
 }
 
+/// Guards what can fail in a settled plan; `relation` is named in messages. Columns whose type cannot leave a query get
+/// the one that can; those without such a type stay as they are.
+pub(super) fn finish(plan: LogicalPlan, relation: &Arc<str>) -> Result<LogicalPlan> {
+    make_exact(leave(plan)?, relation)
+}
+
 /// Gives every column a type that may leave a query.
 fn leave(plan: LogicalPlan) -> Result<LogicalPlan> {
     let schema = Arc::clone(plan.schema());
@@ -103,15 +105,22 @@ fn leave(plan: LogicalPlan) -> Result<LogicalPlan> {
     LogicalPlanBuilder::from(plan).project(columns.collect::<Vec<_>>())?.build()
 }
 
+/// How often one plan may read steps, those inside steps counted again each time.
+const READS: usize = 1000;
+
 impl Sql {
-    /// The plan with the plans of steps in place of scans of them.
-    fn with_steps(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+    /// The plan with the plans of steps in place of scans of them. A step that is read several times is computed several
+    /// times, and so is what it reads; `reads` counts down.
+    fn with_steps(&self, plan: LogicalPlan, reads: &mut usize) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|node| {
             let LogicalPlan::TableScan(scan) = &node else { return Ok(Transformed::no(node)) };
             let provider = source_as_provider(&scan.source)?;
             let Some(step) = provider.downcast_ref::<Step>() else { return Ok(Transformed::no(node)) };
             let inner = match self.relations.get(step.name()) {
-                Some(Relation::Step { plan, .. }) => self.with_steps(plan.as_ref().clone())?,
+                Some(Relation::Step { plan, .. }) => {
+                    *reads = reads.checked_sub(1).ok_or_else(|| too_many_reads(step.name()))?;
+                    self.with_steps(plan.as_ref().clone(), reads)?
+                }
                 // The step was computed meanwhile, and its rows took its place.
                 Some(Relation::Rows(table)) => {
                     let source = provider_as_source(Arc::clone(table) as _);
@@ -125,12 +134,20 @@ impl Sql {
     }
 }
 
+fn too_many_reads(step: &str) -> DataFusionError {
+    let message = format!(
+        "`{step}` and the steps it reads are read more than {READS} times by one query, and computed each time: \
+         join them once instead of step by step"
+    );
+    DataFusionError::External(Box::new(Error::new(ErrorKind::Exhausted, message)))
+}
+
 impl ContextProvider for Planner<'_> {
     fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
-        match self.provider(name.table()) {
-            Some(provider) => Ok(provider_as_source(provider)),
-            None => plan_err!("there is no relation `{}`", name.table()),
-        }
+        let Some(provider) = self.provider(name.table()) else {
+            return plan_err!("there is no relation `{}`", name.table());
+        };
+        Ok(provider_as_source(provider))
     }
 
     fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>> {

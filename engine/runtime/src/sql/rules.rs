@@ -154,26 +154,6 @@ impl Checker<'_> {
             Anti, CrossJoin, FullOuter, Inner, Join, Left, LeftAnti, LeftOuter, LeftSemi, Right, RightAnti, RightOuter,
             RightSemi, Semi,
         };
-        let usual = matches!(
-            operator,
-            Join(_)
-                | Inner(_)
-                | Left(_)
-                | LeftOuter(_)
-                | Right(_)
-                | RightOuter(_)
-                | FullOuter(_)
-                | CrossJoin(_)
-                | Semi(_)
-                | LeftSemi(_)
-                | RightSemi(_)
-                | Anti(_)
-                | LeftAnti(_)
-                | RightAnti(_)
-        );
-        if !usual {
-            self.refuse(span, "this kind of join is not available", "write JOIN, LEFT JOIN, RIGHT JOIN or FULL JOIN");
-        }
         match operator {
             CrossJoin(_) => {}
             Join(constraint)
@@ -188,22 +168,25 @@ impl Checker<'_> {
             | RightSemi(constraint)
             | Anti(constraint)
             | LeftAnti(constraint)
-            | RightAnti(constraint) => match constraint {
-                JoinConstraint::Natural => self.refuse(
-                    span,
-                    "NATURAL JOIN joins by whatever names happen to be the same",
-                    "say how: `ON a.x = b.x` or `USING (x)`",
-                ),
-                JoinConstraint::None => {
-                    self.refuse(
-                        span,
-                        "JOIN needs a condition",
-                        "add `ON …`, or write CROSS JOIN if all pairs are meant",
-                    );
-                }
-                JoinConstraint::On(_) | JoinConstraint::Using(_) => {}
-            },
-            _ => {}
+            | RightAnti(constraint) => self.join_condition(constraint, span),
+            _ => {
+                let instead = "write JOIN, LEFT JOIN, RIGHT JOIN or FULL JOIN";
+                self.refuse(span, "this kind of join is not available", instead);
+            }
+        }
+    }
+
+    fn join_condition(&mut self, constraint: &JoinConstraint, span: TokenSpan) {
+        match constraint {
+            JoinConstraint::Natural => {
+                let instead = "say how: `ON a.x = b.x` or `USING (x)`";
+                self.refuse(span, "NATURAL JOIN joins by whatever names happen to be the same", instead);
+            }
+            JoinConstraint::None => {
+                let instead = "add `ON …`, or write CROSS JOIN if all pairs are meant";
+                self.refuse(span, "JOIN needs a condition", instead);
+            }
+            JoinConstraint::On(_) | JoinConstraint::Using(_) => {}
         }
     }
 

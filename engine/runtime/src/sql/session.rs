@@ -20,20 +20,21 @@ const HOLDERS: NonZeroUsize = match NonZeroUsize::new(3) {
 
 /// A session without tables and analyzer: we look names up and settle types ourselves. Aggregates are for the
 /// optimizer, which makes `first_value` out of DISTINCT ON.
-pub(super) fn open(options: &Options, functions: &Functions) -> Result<SessionState> {
+pub(super) fn open(options: Options, functions: &Functions) -> Result<SessionState> {
+    let config = settings(&options);
     let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory), HOLDERS);
-    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![options.spill.clone()]));
+    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![options.spill]));
     let environment =
         RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_disk_manager_builder(disk).build_arc()?;
     Ok(SessionStateBuilder::new()
-        .with_config(config(options))
+        .with_config(config)
         .with_runtime_env(environment)
         .with_analyzer_rules(Vec::new())
         .with_aggregate_functions(functions.aggregates())
         .build())
 }
 
-fn config(options: &Options) -> SessionConfig {
+fn settings(options: &Options) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_create_default_catalog_and_schema(false)
         .with_information_schema(false)

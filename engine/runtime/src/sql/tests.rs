@@ -52,8 +52,9 @@ fn found(problems: &Problems, piece: &SqlText) -> Vec<(String, String)> {
         .map(|problem| {
             let place = problem.span().unwrap().range();
             let from = start(place.clone());
-            let end = from + piece.text[from..].find('\n').unwrap_or(piece.text.len() - from).min(place.len());
-            (piece.text[from..end].to_owned(), problem.message.clone())
+            let rest = piece.text.get(from..).unwrap();
+            let length = rest.find('\n').unwrap_or(rest.len()).min(place.len());
+            (rest.get(..length).unwrap().to_owned(), problem.message.clone())
         })
         .collect()
 }
@@ -194,7 +195,7 @@ async fn declared_types_lose_nothing() {
 #[tokio::test]
 async fn conditions_are_evaluated_on_other_rows_in_their_order() {
     let session = session();
-    let prices: ArrayRef = Arc::new(StringArray::from_iter((0..20_000).map(|n| (n % 7 != 0).then(|| n.to_string()))));
+    let prices: ArrayRef = Arc::new((0..20_000).map(|n| (n % 7 != 0).then(|| n.to_string())).collect::<StringArray>());
     let rows = RecordBatch::try_from_iter_with_nullable([("Артикул", prices, true)]).unwrap();
     let holds = session.evaluate("goods", &rows, &sql("goods.Артикул LIKE '%3'")).await.unwrap();
     let expected: Vec<bool> = (0..20_000).map(|n| n % 7 != 0 && n % 10 == 3).collect();
@@ -339,6 +340,47 @@ fn a_computed_step_can_be_replaced_by_its_rows() {
     session.add_source("one", schema, &[], Rows::Memory(vec![batch])).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert_eq!(runtime.block_on(count(&session, "two")).unwrap(), 1);
+}
+
+#[tokio::test]
+async fn steps_that_multiply_are_refused_before_they_are_planned() {
+    let mut session = session();
+    let mut problems = Problems::new();
+    session.add_step("s0", &sql("SELECT Ref_Key FROM goods"), &mut problems).unwrap();
+    for at in 1..30 {
+        let text = format!("SELECT a.Ref_Key FROM s{} a JOIN s{} b ON a.Ref_Key = b.Ref_Key", at - 1, at - 1);
+        session.add_step(&format!("s{at}"), &sql(&text), &mut problems).unwrap();
+    }
+    assert_eq!(count(&session, "s4").await.unwrap(), 3);
+    let error = count(&session, "s29").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Exhausted);
+    assert!(error.message().contains("read more than 1000 times"), "{error}");
+}
+
+#[test]
+fn what_is_probably_not_meant_is_warned_of() {
+    let mut session = session();
+    let mut warnings = |text: &str| {
+        let mut problems = Problems::new();
+        assert!(session.add_step("step", &sql(text), &mut problems).is_some(), "{text}: {problems:?}");
+        let messages = problems.sorted().into_iter().map(|problem| problem.message.clone());
+        messages.collect::<Vec<_>>()
+    };
+    assert_eq!(warnings("SELECT Цена FROM goods WHERE Артикул = 5"), ["a string is compared with a long"]);
+    assert_eq!(
+        warnings("SELECT Цена FROM goods WHERE Цена IN ('5', '6')"),
+        ["a decimal(15,3) is compared with a string"]
+    );
+    assert_eq!(
+        warnings("SELECT Цена FROM goods UNION ALL SELECT Ref_Key FROM goods"),
+        ["`Цена` is a decimal(15,3) in one part of UNION and a string in another"]
+    );
+    assert_eq!(
+        warnings("SELECT Цена FROM goods LIMIT 5"),
+        ["`LIMIT` without `ORDER BY` may keep other rows every time"]
+    );
+    assert_eq!(warnings("SELECT Цена * 2 FROM goods"), ["the column has no name that other steps could use"]);
+    assert_eq!(warnings("SELECT Цена * 2 AS x FROM goods WHERE Цена > 5 ORDER BY x LIMIT 5"), [""; 0]);
 }
 
 #[test]

@@ -101,11 +101,11 @@ impl State {
     /// # Errors
     /// Those of the database.
     pub fn retries(&self, scope: ScopeId) -> Result<HashMap<Hash, Retry>> {
-        let sql = "SELECT key, plan, row, hash, attempts, class, reason, due, quarantined FROM retries WHERE scope = ?1";
+        let sql =
+            "SELECT key, plan, row, hash, attempts, class, reason, due, quarantined FROM retries WHERE scope = ?1";
         let mut statement = self.db.prepare(sql).map_err(sql_error)?;
-        let rows = statement
-            .query_map([scope.0], |row| Ok((read_hash(row, 0)?, read_retry(row)?)))
-            .map_err(sql_error)?;
+        let rows =
+            statement.query_map([scope.0], |row| Ok((read_hash(row, 0)?, read_retry(row)?))).map_err(sql_error)?;
         rows.collect::<rusqlite::Result<_>>().map_err(sql_error)
     }
 

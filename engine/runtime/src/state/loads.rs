@@ -209,7 +209,8 @@ impl State {
     /// # Errors
     /// Those of the database.
     pub fn outcomes(&self, load: &str) -> Result<Vec<OutcomeRecord>> {
-        let sql = "SELECT scope, row, outcome, class, reason, remote_id FROM outcomes WHERE load = ?1 ORDER BY scope, row";
+        let sql =
+            "SELECT scope, row, outcome, class, reason, remote_id FROM outcomes WHERE load = ?1 ORDER BY scope, row";
         let mut statement = self.db.prepare_cached(sql).map_err(sql_error)?;
         let rows = statement
             .query_map([load], |row| {
@@ -291,7 +292,8 @@ fn settle_row(
                 doubts::insert(db, row.scope, row.key, plan, row.row, now, reason)?;
             }
             if last {
-                let retry = Retry { plan: plan.to_owned(), row: row.row, hash: row.hash, ..Retry::first(*class, reason) };
+                let retry =
+                    Retry { plan: plan.to_owned(), row: row.row, hash: row.hash, ..Retry::first(*class, reason) };
                 doubts::schedule(db, row.scope, row.key, &retry, now)?;
             }
             record(db, load, row, if *altered { "altered" } else { "rejected" }, Some(class.name()), Some(reason), None)

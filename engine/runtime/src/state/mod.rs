@@ -93,6 +93,11 @@ impl State {
         &self.folder
     }
 
+    /// A folder for scratch files of one run; gone when dropped.
+    pub(crate) fn work_folder(&self) -> Result<tempfile::TempDir> {
+        Ok(tempfile::Builder::new().prefix("run-").tempdir_in(self.folder.join("work"))?)
+    }
+
     /// How carefully files are to be written.
     pub fn durability(&self) -> Durability {
         self.durability

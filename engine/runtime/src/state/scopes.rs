@@ -84,10 +84,8 @@ impl State {
     /// # Errors
     /// Those of the database.
     pub fn segments(&self, scope: ScopeId) -> Result<Vec<SegmentRecord>> {
-        let mut statement = self
-            .db
-            .prepare("SELECT id, file, rows FROM segments WHERE scope = ?1 ORDER BY id")
-            .map_err(sql_error)?;
+        let mut statement =
+            self.db.prepare("SELECT id, file, rows FROM segments WHERE scope = ?1 ORDER BY id").map_err(sql_error)?;
         let rows = statement
             .query_map([scope.0], |row| {
                 let rows: i64 = row.get(2)?;

@@ -64,7 +64,11 @@ impl Baseline {
         let mut batches = Vec::with_capacity(self.files.len());
         for (index, (_, file)) in self.files.iter().enumerate() {
             let rows: Vec<u64> = known.iter().filter(|row| row.file == index).map(|row| row.at).collect();
-            batches.push(if rows.is_empty() { RecordBatch::new_empty(Arc::clone(schema)) } else { align(&file.rows(&rows)?, schema)? });
+            batches.push(if rows.is_empty() {
+                RecordBatch::new_empty(Arc::clone(schema))
+            } else {
+                align(&file.rows(&rows)?, schema)?
+            });
         }
         let mut next = vec![0_usize; batches.len()];
         let order: Vec<(usize, usize)> = known
@@ -231,7 +235,7 @@ impl Input {
     fn next_batch(&mut self) -> Result<()> {
         self.row = 0;
         self.current = None;
-        while let Some(batch) = self.batches.next() {
+        for batch in self.batches.by_ref() {
             let batch = batch?;
             if batch.num_rows() > 0 {
                 self.current = Some(Columns::of(&batch)?);
@@ -245,7 +249,9 @@ impl Input {
 impl Columns {
     fn of(batch: &RecordBatch) -> Result<Self> {
         let column = |name: &str| {
-            batch.column_by_name(name).ok_or_else(|| Error::invalid_data(format!("a baseline file has no column {name}")))
+            batch
+                .column_by_name(name)
+                .ok_or_else(|| Error::invalid_data(format!("a baseline file has no column {name}")))
         };
         let long = |name: &str| column(name).map(|array| array.as_primitive::<Int64Type>().clone());
         Ok(Self {

@@ -64,7 +64,8 @@ impl FileWriter {
             file.sync_all().map_err(|error| Error::from(error).with("state", self.part.display()))?;
         }
         drop(file);
-        std::fs::rename(&self.part, &self.whole).map_err(|error| Error::from(error).with("state", self.whole.display()))?;
+        std::fs::rename(&self.part, &self.whole)
+            .map_err(|error| Error::from(error).with("state", self.whole.display()))?;
         if self.durability == Durability::Synced {
             sync_folder(self.whole.parent())?;
         }

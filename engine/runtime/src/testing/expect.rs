@@ -30,7 +30,12 @@ struct Sent {
     at: usize,
 }
 
+/// Between the lines of one failure.
+const NEXT_LINE: &str = "\n    ";
+
 type Failure = Option<String>;
+/// A part's key, and what is expected of its columns.
+type WantedPart = (Spanned<String>, Vec<(Spanned<String>, Expected)>);
 
 impl Observed<'_> {
     /// How the run differs from an expectation; `None` if it does not.
@@ -53,7 +58,10 @@ impl Observed<'_> {
             let why = self.report.error.clone().unwrap_or_else(|| "nothing was delivered".to_owned());
             return Ok(Some(self.at(then.span, &format!("the run did not get to sink `{sink}`: {why}"))));
         };
-        let simple = self.counters_differ(then, report).or_else(|| self.held_differs(then, report)).or_else(|| self.checks_differ(then, report));
+        let simple = self
+            .counters_differ(then, report)
+            .or_else(|| self.held_differs(then, report))
+            .or_else(|| self.checks_differ(then, report));
         if simple.is_some() {
             return Ok(simple);
         }
@@ -78,14 +86,11 @@ impl Observed<'_> {
         then.counters.iter().find_map(|(counter, expected)| {
             let found = count(*counter, report);
             (found != expected.value).then(|| {
-                let mut message = format!("{}: expected {}, got {found}", counter.name(), expected.value);
-                for problem in report.problems.iter().take(5) {
-                    message.push_str(&format!("\n    {} {}: {}", problem.key, problem.outcome, problem.reason));
-                }
-                if let Some(error) = &self.report.error {
-                    message.push_str(&format!("\n    {error}"));
-                }
-                self.at(expected.span, &message)
+                let mut lines = vec![format!("{}: expected {}, got {found}", counter.name(), expected.value)];
+                let problems = report.problems.iter().take(5);
+                lines.extend(problems.map(|row| format!("{} {}: {}", row.key, row.outcome, row.reason)));
+                lines.extend(self.report.error.clone());
+                self.at(expected.span, &lines.join(NEXT_LINE))
             })
         })
     }
@@ -107,9 +112,11 @@ impl Observed<'_> {
 
     fn checks_differ(&self, then: &Then, report: &SinkReport) -> Failure {
         then.checks.iter().find_map(|(name, expected)| {
-            let found = report.checks.get(&name.value).or_else(|| self.report.checks.get(&name.value)).copied().unwrap_or(0);
-            (found != expected.value)
-                .then(|| self.at(name.span, &format!("check `{name}`: expected {} rows to fail, got {found}", expected.value)))
+            let found =
+                report.checks.get(&name.value).or_else(|| self.report.checks.get(&name.value)).copied().unwrap_or(0);
+            (found != expected.value).then(|| {
+                self.at(name.span, &format!("check `{name}`: expected {} rows to fail, got {found}", expected.value))
+            })
         })
     }
 
@@ -128,11 +135,10 @@ impl Observed<'_> {
         if waiting.len() as u64 == expected.value {
             return Ok(None);
         }
-        let mut message = format!("queue: expected {}, got {}", expected.value, waiting.len());
-        for record in waiting.iter().take(5) {
-            message.push_str(&format!("\n    {} {} {}", record.op, record.key, record.outcome));
-        }
-        Ok(Some(self.at(expected.span, &message)))
+        let mut lines = vec![format!("queue: expected {}, got {}", expected.value, waiting.len())];
+        let first = waiting.iter().take(5);
+        lines.extend(first.map(|record| format!("{} {} {}", record.op, record.key, record.outcome)));
+        Ok(Some(self.at(expected.span, &lines.join(NEXT_LINE))))
     }
 
     fn changes_differ(&self, expected: &ExpectedChanges, sink: &str) -> Result<Failure> {
@@ -146,7 +152,12 @@ impl Observed<'_> {
                 }
             }
             let Some(index) = found else {
-                let message = format!("expected {} of {}, which was not sent{}", name_of(change), row_text(&change.key), listed(&sent, written));
+                let message = format!(
+                    "expected {} of {}, which was not sent{}",
+                    name_of(change),
+                    row_text(&change.key),
+                    listed(&sent, written)
+                );
                 return Ok(Some(self.at(change.span, &message)));
             };
             let sent = sent.remove(index);
@@ -164,7 +175,8 @@ impl Observed<'_> {
     fn change_differs(&self, change: &ExpectedChange, sent: &Sent, sink: &Sink) -> Result<Failure> {
         let schema = sent.rows.new.schema();
         for (name, expected) in &change.columns {
-            let (Some(new), Some(old)) = (sent.rows.new.column_by_name(name), sent.rows.old.column_by_name(name)) else {
+            let (Some(new), Some(old)) = (sent.rows.new.column_by_name(name), sent.rows.old.column_by_name(name))
+            else {
                 return Ok(Some(self.at(name.span, &format!("the sink's rows have no column `{name}`"))));
             };
             let failure = match expected {
@@ -177,15 +189,15 @@ impl Observed<'_> {
         }
         if sent.op == Op::Update {
             for field in schema.fields() {
-                let (Some(new), Some(old)) = (sent.rows.new.column_by_name(field.name()), sent.rows.old.column_by_name(field.name())) else { continue };
+                let (Some(new), Some(old)) =
+                    (sent.rows.new.column_by_name(field.name()), sent.rows.old.column_by_name(field.name()))
+                else {
+                    continue;
+                };
                 let mentioned = change.columns.iter().any(|(name, _)| name.value == *field.name());
                 if !mentioned && !equal(&new.slice(sent.at, 1), old, sent.at)? {
-                    let message = format!(
-                        "{} changed too: {} → {}",
-                        field.name(),
-                        text(old, sent.at),
-                        text(new, sent.at)
-                    );
+                    let message =
+                        format!("{} changed too: {} → {}", field.name(), text(old, sent.at), text(new, sent.at));
                     return Ok(Some(self.at(change.span, &message)));
                 }
             }
@@ -224,7 +236,7 @@ impl Observed<'_> {
     fn parts_differ(
         &self,
         child: &Spanned<String>,
-        wanted: &[(Spanned<String>, Vec<(Spanned<String>, Expected)>)],
+        wanted: &[WantedPart],
         (old, new): (&ArrayRef, &ArrayRef),
         sent: &Sent,
         sink: &Sink,
@@ -242,10 +254,13 @@ impl Observed<'_> {
                 };
                 let (before, after) = (side(&old), side(&new));
                 let Some(known) = before.clone().or_else(|| after.clone()) else {
-                    return Ok(Some(self.at(part.span, &format!("{child} has no part `{part}` with a column `{column}`"))));
+                    return Ok(Some(
+                        self.at(part.span, &format!("{child} has no part `{part}` with a column `{column}`")),
+                    ));
                 };
                 let nothing = arrow::array::new_null_array(known.data_type(), 1);
-                let (before, after) = (before.unwrap_or_else(|| nothing.clone()), after.unwrap_or(nothing));
+                let (before, after) =
+                    (before.unwrap_or_else(|| std::sync::Arc::clone(&nothing)), after.unwrap_or(nothing));
                 if let Some(failure) = self.value_differs(column, expected, (&before, 0), (&after, 0))? {
                     return Ok(Some(format!("{failure} (in {child} {part})")));
                 }
@@ -329,7 +344,11 @@ impl Observed<'_> {
                 let rows = rows?;
                 for (at, row) in rows.rows.iter().enumerate() {
                     if row.why == Why::Due {
-                        let one = PlanRows { rows: vec![row.clone()], new: rows.new.slice(at, 1), old: rows.old.slice(at, 1) };
+                        let one = PlanRows {
+                            rows: vec![row.clone()],
+                            new: rows.new.slice(at, 1),
+                            old: rows.old.slice(at, 1),
+                        };
                         sent.push(Sent { op: row.op, rows: one, at: 0 });
                     }
                 }
@@ -348,7 +367,8 @@ fn by_key(parts: Option<RecordBatch>, key: &[String]) -> BTreeMap<String, Record
     let Some(parts) = parts else { return BTreeMap::new() };
     (0..parts.num_rows())
         .map(|at| {
-            let names: Vec<String> = key.iter().filter_map(|name| parts.column_by_name(name)).map(|column| text(column, at)).collect();
+            let names: Vec<String> =
+                key.iter().filter_map(|name| parts.column_by_name(name)).map(|column| text(column, at)).collect();
             (names.join("/"), parts.slice(at, 1))
         })
         .collect()
@@ -356,7 +376,9 @@ fn by_key(parts: Option<RecordBatch>, key: &[String]) -> BTreeMap<String, Record
 
 fn key_is(sent: &Sent, sink: &Sink, wanted: &Row) -> Result<bool> {
     for key in &sink.key {
-        let (Ok(field), Some(column)) = (sent.rows.new.schema_ref().field_with_name(key), sent.rows.new.column_by_name(key)) else {
+        let (Ok(field), Some(column)) =
+            (sent.rows.new.schema_ref().field_with_name(key), sent.rows.new.column_by_name(key))
+        else {
             return Ok(false);
         };
         let Some((_, node)) = wanted.columns.iter().find(|(name, _)| name.value == key.value) else { return Ok(false) };
@@ -405,9 +427,8 @@ fn row_text(row: &Row) -> String {
 
 fn listed(sent: &[Sent], sink: &Sink) -> String {
     let keys: Vec<String> = sink.key.iter().map(|key| key.value.clone()).collect();
-    let mut text = String::new();
-    for one in sent.iter().take(5) {
-        text.push_str(&format!("\n    sent: {} {}", one.op.name(), crate::value::key_json(&one.rows.new, &keys, one.at)));
-    }
-    text
+    let line = |one: &Sent| {
+        format!("{NEXT_LINE}sent: {} {}", one.op.name(), crate::value::key_json(&one.rows.new, &keys, one.at))
+    };
+    sent.iter().take(5).map(line).collect::<Vec<_>>().concat()
 }

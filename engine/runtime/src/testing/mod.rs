@@ -142,7 +142,8 @@ fn read(
     found: &TestFileRef,
     report: &mut TestReport,
 ) -> Result<Option<(TestFile, obmen_diagnostics::FileId)>> {
-    let text = std::fs::read_to_string(&found.path).map_err(|error| Error::from(error).with("file", found.path.display()))?;
+    let text =
+        std::fs::read_to_string(&found.path).map_err(|error| Error::from(error).with("file", found.path.display()))?;
     let id = report.files.add(shown(&found.path), text.as_str());
     let mut problems = Problems::new();
     let file = yaml::parse(id, &text, &mut problems).and_then(|node| TestFile::read(&node, &mut problems));
@@ -237,7 +238,8 @@ impl Bench<'_> {
                 }
             }
         }
-        let observed = expect::Observed { report: &report, state: &state, pipeline: self.pipeline, relations, files: self.files };
+        let observed =
+            expect::Observed { report: &report, state: &state, pipeline: self.pipeline, relations, files: self.files };
         for then in &step.then {
             if let Some(failure) = observed.differs(then)? {
                 return Ok(Some(failure));

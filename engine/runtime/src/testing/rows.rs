@@ -23,18 +23,16 @@ pub(super) async fn read(rows: &Rows, source: &Source, registry: &Registry, fold
 }
 
 fn inline_schema(rows: &[Row], source: &Source) -> SchemaRef {
-    match &source.columns {
-        Some(columns) => types::arrow_schema(columns),
-        None => {
-            let mut names: Vec<&str> = Vec::new();
-            for (name, _) in rows.iter().flat_map(|row| &row.columns) {
-                if !names.contains(&name.value.as_str()) {
-                    names.push(name);
-                }
-            }
-            Arc::new(Schema::new(names.iter().map(|name| Field::new(*name, DataType::Utf8, true)).collect::<Vec<_>>()))
+    if let Some(columns) = &source.columns {
+        return types::arrow_schema(columns);
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in rows.iter().flat_map(|row| &row.columns) {
+        if !names.contains(&name.value.as_str()) {
+            names.push(name);
         }
     }
+    Arc::new(Schema::new(names.iter().map(|name| Field::new(*name, DataType::Utf8, true)).collect::<Vec<_>>()))
 }
 
 async fn read_file(path: &Spanned<String>, source: &Source, registry: &Registry, folder: &Path) -> Result<RecordBatch> {
@@ -105,7 +103,8 @@ pub(super) fn cell(node: &Node, field: &Field) -> Result<ArrayRef> {
         Value::Scalar(scalar) => scalar.text.clone(),
         _ => return Err(Error::invalid_data(format!("column `{}` needs one value", field.name()))),
     };
-    let wrong = || Error::invalid_data(format!("`{text}` is no value for column `{}` ({})", field.name(), field.data_type()));
+    let wrong =
+        || Error::invalid_data(format!("`{text}` is no value for column `{}` ({})", field.name(), field.data_type()));
     if let DataType::Decimal128(_, scale) = field.data_type() {
         let digits = text.split_once('.').map_or(0, |(_, after)| after.trim_end_matches('0').len());
         if digits > usize::try_from(*scale).unwrap_or(0) {

@@ -9,8 +9,9 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use futures::StreamExt;
 use obmen_sdk::{
-    Batch, BatchStream, Changes, Connection, Error, ErrorKind, Load, LoadId, Operations, Outcome, RejectClass, Repetition,
-    Result, RowId, Scan, Sink, SinkAbilities, SinkTarget, Snapshot, Source, SourceAbilities, SourceTarget, TargetAbilities,
+    Batch, BatchStream, Changes, Connection, Error, ErrorKind, Load, LoadId, Operations, Outcome, RejectClass,
+    Repetition, Result, RowId, Scan, Sink, SinkAbilities, SinkTarget, Snapshot, Source, SourceAbilities, SourceTarget,
+    TargetAbilities,
 };
 use obmen_spec::pipeline::Source as SourceSpec;
 use obmen_spec::test_file::{Answer, Reply, Row};
@@ -57,7 +58,8 @@ impl World {
                         let new = row.columns.iter().find(|(name, _)| name.value == *field.name());
                         columns.push(match new {
                             Some((_, node)) => {
-                                let (before, after) = (column.slice(0, at), column.slice(at + 1, column.len() - at - 1));
+                                let (before, after) =
+                                    (column.slice(0, at), column.slice(at + 1, column.len() - at - 1));
                                 arrow::compute::concat(&[before.as_ref(), cell(node, field)?.as_ref(), after.as_ref()])?
                             }
                             None => Arc::clone(column),

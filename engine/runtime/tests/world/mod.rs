@@ -12,9 +12,9 @@ use obmen_runtime::run::{Engine, RunOptions};
 use obmen_runtime::state::{Durability, HoldState, State};
 use obmen_runtime::workspace::Workspace;
 use obmen_sdk::{
-    BadRow, Batch, BatchStream, Changes, Connection, Error, ErrorKind, Load, LoadId, Op, Operations, Outcome, RejectClass,
-    Repetition, Result, RowId, Scan, Sink, SinkAbilities, SinkTarget, Snapshot, Source, SourceAbilities, SourceTarget, Stop,
-    TargetAbilities,
+    BadRow, Batch, BatchStream, Changes, Connection, Error, ErrorKind, Load, LoadId, Op, Operations, Outcome,
+    RejectClass, Repetition, Result, RowId, Scan, Sink, SinkAbilities, SinkTarget, Snapshot, Source, SourceAbilities,
+    SourceTarget, Stop, TargetAbilities,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -307,7 +307,8 @@ impl Source for Everything {
     async fn read(&self, _scan: Scan) -> Result<BatchStream> {
         let inside = self.inside();
         let ids: ArrayRef = Arc::new(inside.rows.iter().map(|(id, _)| id.clone()).collect::<StringArray>());
-        let values: ArrayRef = Arc::new(inside.rows.iter().map(|(_, value)| Some(value.clone())).collect::<StringArray>());
+        let values: ArrayRef =
+            Arc::new(inside.rows.iter().map(|(_, value)| Some(value.clone())).collect::<StringArray>());
         let mut batch = Batch::of(RecordBatch::try_new(self.schema(), vec![ids, values])?);
         batch.bad = vec![BadRow { place: "rows:1".to_owned(), column: None, reason: "broken".to_owned() }; inside.bad];
         Ok(futures::stream::once(async move { Ok(batch) }).boxed())
@@ -375,7 +376,11 @@ impl Load for Session {
         // done there, and the process may die before it hears of it
         self.shop.step().await;
         if fault == Fault::LoseAnswer {
-            return Ok(self.changes.iter().map(|(row, ..)| (*row, Outcome::Unknown { reason: "silence".to_owned() })).collect());
+            return Ok(self
+                .changes
+                .iter()
+                .map(|(row, ..)| (*row, Outcome::Unknown { reason: "silence".to_owned() }))
+                .collect());
         }
         Ok(self.changes.iter().map(|(row, ..)| (*row, Outcome::acked())).collect())
     }

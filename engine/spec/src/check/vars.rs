@@ -25,7 +25,8 @@ pub(super) fn check(pipeline: &Pipeline, problems: &mut Problems) {
         mentioned(options, &mut used);
     }
     // what could not be read may use anything
-    let all_read = pipeline.sources.broken.is_empty() && pipeline.steps.broken.is_empty() && pipeline.sinks.broken.is_empty();
+    let all_read =
+        pipeline.sources.broken.is_empty() && pipeline.steps.broken.is_empty() && pipeline.sinks.broken.is_empty();
     for (name, var) in pipeline.vars.iter() {
         if all_read && !used.contains(&name.value) {
             problems

@@ -160,17 +160,13 @@ pub(super) fn digits_of(values: &ArrayRef, mut each: impl FnMut(usize, i128)) ->
 }
 
 pub(super) fn only(values: &[ArrayRef]) -> Result<&ArrayRef> {
-    match values.first() {
-        Some(first) => Ok(first),
-        None => internal_err!("an aggregate has an argument"),
-    }
+    let Some(first) = values.first() else { return internal_err!("an aggregate has an argument") };
+    Ok(first)
 }
 
 fn totals_of(states: &[ArrayRef]) -> Result<(&Decimal256Array, &Int64Array)> {
-    match states {
-        [totals, rows] => Ok((totals.as_primitive::<Decimal256Type>(), rows.as_primitive::<Int64Type>())),
-        _ => internal_err!("an exact sum has two states"),
-    }
+    let [totals, rows] = states else { return internal_err!("an exact sum has two states") };
+    Ok((totals.as_primitive::<Decimal256Type>(), rows.as_primitive::<Int64Type>()))
 }
 
 impl AggregateUDFImpl for Exact {

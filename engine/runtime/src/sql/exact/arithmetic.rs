@@ -194,6 +194,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "the calls read better")]
     fn run(operator: Operator, left: ScalarValue, right: ScalarValue, result: DataType) -> Result<ScalarValue, String> {
         let (l, r) = (left.data_type(), right.data_type());
         let arithmetic = Arithmetic::new(operator, &l, &r, &result).unwrap();

@@ -125,7 +125,7 @@ impl Cast {
                 let times = times.as_primitive::<TimestampMicrosecondType>();
                 Arc::new(self.each::<Date32Type>(times, |row| {
                     let time = times.value_as_datetime(row).ok_or_else(|| self.does_not_fit())?;
-                    self.midnight(time.and_utc())
+                    midnight(time.and_utc())
                 })?)
             }
             _ => {
@@ -180,7 +180,7 @@ impl Cast {
             return Err("has a time zone, and `datetime` has none: `to_timestamp(x)` gives the time in UTC".to_owned());
         }
         let time = string_to_datetime(&Utc, text).map_err(|_| self.is_not())?;
-        if time.nanosecond() % 1000 != 0 {
+        if !time.nanosecond().is_multiple_of(1000) {
             return Err("has more than 6 digits of a second".to_owned());
         }
         Ok(time)
@@ -196,18 +196,7 @@ impl Cast {
             return Date32Type::parse(text).ok_or_else(|| self.is_not());
         }
         let time = self.read_datetime(text)?;
-        if self.loss == Loss::Refused {
-            self.midnight(time)
-        } else {
-            Ok(Date32Type::from_naive_date(time.date_naive()))
-        }
-    }
-
-    fn midnight(&self, time: DateTime<Utc>) -> Result<i32, Reason> {
-        if time.num_seconds_from_midnight() != 0 || time.nanosecond() != 0 {
-            return Err("has a time of day".to_owned());
-        }
-        Ok(Date32Type::from_naive_date(time.date_naive()))
+        if self.loss == Loss::Refused { midnight(time) } else { Ok(Date32Type::from_naive_date(time.date_naive())) }
     }
 
     fn texts(&self, texts: &StringArray) -> Result<ArrayRef> {
@@ -248,6 +237,14 @@ impl Cast {
             })
             .collect()
     }
+}
+
+/// The day of a time that has no time of day.
+fn midnight(time: DateTime<Utc>) -> Result<i32, Reason> {
+    if time.num_seconds_from_midnight() != 0 || time.nanosecond() != 0 {
+        return Err("has a time of day".to_owned());
+    }
+    Ok(Date32Type::from_naive_date(time.date_naive()))
 }
 
 /// ``holds `abc`, which is not …``
@@ -323,6 +320,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "the calls read better")]
     fn cast(value: ScalarValue, target: DataType, loss: Loss) -> Result<ScalarValue, String> {
         let values = value.to_array().unwrap();
         let result = Cast::new(Target::Type(target), loss, false).apply(&values);

@@ -3,7 +3,7 @@
 use super::arithmetic::Arithmetic;
 use super::{Cast, Fault, Guarded, Loss, Target, aggregate};
 use crate::sql::types;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue, TableReference};
 use datafusion::logical_expr::expr::{
@@ -11,7 +11,8 @@ use datafusion::logical_expr::expr::{
 };
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    AggregateUDF, BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF, TryCast,
+    AggregateUDF, BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF,
+    TryCast,
 };
 use datafusion::optimizer::utils::NamePreserver;
 use std::collections::BTreeSet;
@@ -190,35 +191,10 @@ impl Rule<'_> {
             return Ok(None);
         }
         let cast = ScalarUDF::from(Cast::new(Target::Type(to.clone()), Loss::Rounds, attempt));
-        if let Expr::Literal(constant, _) = value {
-            return self.constant(&cast, constant, to).map(Some);
+        if let Expr::Literal(literal, _) = value {
+            return constant(&cast, literal, to).map(Some);
         }
         Ok(Some(self.guard(whole, Arc::new(cast), vec![value.clone()])))
-    }
-
-    /// Casts a constant now, so that `date '2026-02-30'` is found before anything runs.
-    fn constant(&self, cast: &ScalarUDF, value: &ScalarValue, to: &DataType) -> Result<Expr> {
-        use arrow::datatypes::Field;
-        let args = ScalarFunctionArgs {
-            args: vec![value.clone().into()],
-            arg_fields: vec![Arc::new(Field::new("value", value.data_type(), true))],
-            number_rows: 1,
-            return_field: Arc::new(Field::new("result", to.clone(), true)),
-            config_options: Arc::default(),
-        };
-        let result = cast.invoke_with_args(args).and_then(|result| match result {
-            datafusion::logical_expr::ColumnarValue::Scalar(value) => Ok(value),
-            datafusion::logical_expr::ColumnarValue::Array(array) => ScalarValue::try_from_array(&array, 0),
-        });
-        match result {
-            Ok(value) => Ok(Expr::Literal(value, None)),
-            Err(error) => {
-                let reason = Fault::of(&error).0;
-                let reason =
-                    reason.strip_prefix("holds ").map_or(reason.clone(), |value| value.replacen(", which", "", 1));
-                Err(Fault::new(reason).into())
-            }
-        }
     }
 
     fn function(&self, whole: &Expr, call: &ScalarFunction) -> Option<Expr> {
@@ -245,6 +221,29 @@ impl Rule<'_> {
     fn named(&self, whole: &Expr, function: &AggregateUDF) -> Option<Arc<AggregateUDF>> {
         let sum = function.inner().downcast_ref::<aggregate::Exact>()?;
         sum.is_nameless().then(|| Arc::new(AggregateUDF::from(sum.named(self.words(whole)))))
+    }
+}
+
+/// Casts a constant now, so that `date '2026-02-30'` is found before anything runs.
+fn constant(cast: &ScalarUDF, value: &ScalarValue, to: &DataType) -> Result<Expr> {
+    let args = ScalarFunctionArgs {
+        args: vec![value.clone().into()],
+        arg_fields: vec![Arc::new(Field::new("value", value.data_type(), true))],
+        number_rows: 1,
+        return_field: Arc::new(Field::new("result", to.clone(), true)),
+        config_options: Arc::default(),
+    };
+    let result = cast.invoke_with_args(args).and_then(|result| match result {
+        ColumnarValue::Scalar(value) => Ok(value),
+        ColumnarValue::Array(array) => ScalarValue::try_from_array(&array, 0),
+    });
+    match result {
+        Ok(value) => Ok(Expr::Literal(value, None)),
+        Err(error) => {
+            let reason = Fault::of(&error).0;
+            let reason = reason.strip_prefix("holds ").map_or(reason.clone(), |value| value.replacen(", which", "", 1));
+            Err(Fault::new(reason).into())
+        }
     }
 }
 

@@ -104,7 +104,7 @@ fn f64_of(unit: i64) -> f64 {
 }
 
 fn micros(time: DateTime<Utc>) -> Option<i64> {
-    (time.nanosecond() % 1000 == 0).then(|| time.timestamp_micros()).and_then(within)
+    time.nanosecond().is_multiple_of(1000).then(|| time.timestamp_micros()).and_then(within)
 }
 
 /// The years 1 to 9999.
@@ -170,6 +170,7 @@ impl ScalarUDFImpl for ToTimestamp {
 mod tests {
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "the calls read better")]
     fn time(name: &str, value: ScalarValue, formats: &[&str]) -> Result<String, String> {
         let function = all().into_iter().find(|function| function.name() == name).unwrap();
         let function = function.inner().downcast_ref::<ToTimestamp>().unwrap().compute(

@@ -2,6 +2,7 @@
 //!
 //! DataFusion's own goes through nanoseconds, which end in the years 1677 and 2262, and makes times of days.
 
+use crate::sql::exact::Fault;
 use crate::sql::types::{self, DATETIME};
 use arrow::array::{Array, ArrayRef, AsArray, Date32Array, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Date32Type, Field, FieldRef, TimestampMicrosecondType};
@@ -77,28 +78,27 @@ fn part(word: Option<&ScalarValue>) -> Result<Part> {
     let Some(Some(Some(word))) = word.map(ScalarValue::try_as_str) else {
         return plan_err!("`date_trunc` takes the part as a constant, like 'month'");
     };
-    match Part::read(word) {
-        Some(part) => Ok(part),
-        None => plan_err!(
+    let Some(part) = Part::read(word) else {
+        return plan_err!(
             "`date_trunc` takes year, quarter, month, week, day, hour, minute, second or millisecond, not '{word}'"
-        ),
-    }
+        );
+    };
+    Ok(part)
 }
 
-fn truncate(part: Part, values: &ArrayRef) -> Result<ArrayRef> {
-    Ok(match values.data_type() {
-        DataType::Date32 => {
-            let one = |days| Some(Date32Type::from_naive_date(part.day(Date32Type::to_naive_date_opt(days)?)?));
-            let days = values.as_primitive::<Date32Type>();
-            Arc::new(days.iter().map(|days| days.and_then(one)).collect::<Date32Array>())
-        }
-        _ => {
-            let times = values.as_primitive::<TimestampMicrosecondType>();
-            Arc::new(
-                times.iter().map(|time| time.and_then(|time| part.micros(time))).collect::<TimestampMicrosecondArray>(),
-            )
-        }
-    })
+fn truncate(part: Part, values: &ArrayRef) -> Result<ArrayRef, Fault> {
+    let far = |found: bool| if found { Ok(()) } else { Err(Fault("is too far from our time".to_owned())) };
+    if *values.data_type() == DataType::Date32 {
+        let one = |days| Some(Date32Type::from_naive_date(part.day(Date32Type::to_naive_date_opt(days)?)?));
+        let days = values.as_primitive::<Date32Type>();
+        let cut: Date32Array = days.iter().map(|days| days.and_then(one)).collect();
+        far(cut.null_count() == days.null_count())?;
+        return Ok(Arc::new(cut));
+    }
+    let times = values.as_primitive::<TimestampMicrosecondType>();
+    let cut: TimestampMicrosecondArray = times.iter().map(|time| time.and_then(|time| part.micros(time))).collect();
+    far(cut.null_count() == times.null_count())?;
+    Ok(Arc::new(cut))
 }
 
 impl ScalarUDFImpl for DateTrunc {
