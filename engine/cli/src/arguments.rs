@@ -29,8 +29,8 @@ Exit codes, the first that applies:
 First steps:
   obmen init                   a small project that works at once
   obmen validate               is everything written right? Nothing is read or sent
-  obmen plan site_catalogue    what would be sent, old → new
-  obmen run site_catalogue     send it";
+  obmen plan price_changes     what would be sent, old → new
+  obmen run price_changes      send it";
 
 /// Moves data between 1C, web shops, billing and others: reads, compares with what the other side has, sends what changed.
 #[derive(Debug, Parser)]

@@ -129,6 +129,12 @@ fn reasons(pipeline: &str, sink: &SinkReport, obmen: &str, text: &mut String) {
     if sink.problems.len() > SHOWN || sink.rejected + sink.unknown > 0 {
         lines.push(format!("all of them: {obmen} queue list {pipeline} --sink {name}"));
     }
+    for (parent, rows) in &sink.waits_for {
+        lines.push(match parent.split_once('/') {
+            Some((other, _)) => format!("{} wait for {parent}: {obmen} run {other}", grouped(*rows)),
+            None => format!("{} wait for {parent}", grouped(*rows)),
+        });
+    }
     if !lines.is_empty() {
         line!(text, "\n  {STRONG}{name}{STRONG:#}");
         for line in lines {

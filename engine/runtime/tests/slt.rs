@@ -187,7 +187,7 @@ fn sources() -> Vec<Source> {
 
 #[test]
 fn examples() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sql");
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/sql");
     let part = option_env!("SQL_SLT").unwrap_or("");
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|end| end == "slt") && file.to_string_lossy().contains(part));
