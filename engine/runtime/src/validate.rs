@@ -32,8 +32,9 @@ impl Validator<'_> {
     pub async fn all(&self) -> Problems {
         let mut problems = self.workspace.problems.clone();
         self.project(&mut problems);
+        let all = self.readable();
         for file in &self.workspace.pipelines {
-            self.pipeline(file, &mut problems).await;
+            self.pipeline(file, &all, &mut problems).await;
         }
         problems
     }
@@ -49,8 +50,13 @@ impl Validator<'_> {
             }
         }
         self.project(&mut problems);
-        self.pipeline(file, &mut problems).await;
+        self.pipeline(file, &self.readable(), &mut problems).await;
         problems
+    }
+
+    /// All pipelines that could be read.
+    fn readable(&self) -> Vec<Pipeline> {
+        self.workspace.pipelines.iter().filter_map(|file| file.pipeline.clone()).collect()
     }
 
     fn project(&self, problems: &mut Problems) {
@@ -65,15 +71,14 @@ impl Validator<'_> {
         }
     }
 
-    async fn pipeline(&self, file: &PipelineFile, problems: &mut Problems) {
+    async fn pipeline(&self, file: &PipelineFile, all: &[Pipeline], problems: &mut Problems) {
         let (Some(pipeline), Some(project)) = (&file.pipeline, &self.workspace.project) else { return };
-        let all: Vec<Pipeline> = self.workspace.pipelines.iter().filter_map(|file| file.pipeline.clone()).collect();
         let connectors: Vec<&str> = self.registry.iter().map(|connector| connector.name()).collect();
         let context = check::Context {
             files: &self.workspace.files,
             project,
             profile: self.profile.0,
-            pipelines: &all,
+            pipelines: all,
             connectors: &connectors,
         };
         check::pipeline(pipeline, &context, problems);
