@@ -12,7 +12,7 @@ use crate::target::Target;
 use crate::vars::Vars;
 use chrono::{DateTime, Utc};
 use obmen_diagnostics::{Problems, Severity};
-use obmen_sdk::{BadRow, Connection, Error, ErrorKind, Result, Sink, SinkTarget, Source, SourceTarget};
+use obmen_sdk::{BadRow, Connection, Error, ErrorKind, Repetition, Result, Sink, SinkTarget, Source, SourceTarget};
 use obmen_spec::pipeline::{ChangesKind, OnBadRow, Pipeline};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -236,6 +236,14 @@ impl Engine<'_> {
                 .sink(bundle.asked.clone())
                 .await
                 .map_err(|error| error.with("sink", &bundle.connection))?;
+            if sink.abilities().repetition != Repetition::Harmless {
+                // keys in doubt are sent again: where that would do it twice, nothing may be sent yet
+                let message = format!(
+                    "connection `{}` is one where sending twice does it twice, which is not available yet",
+                    bundle.connection
+                );
+                return Err(Error::new(ErrorKind::Unsupported, message));
+            }
             bundle.sink = Some(sink);
         }
         Ok(bundles)
