@@ -90,7 +90,7 @@ impl Source for FileSource {
     }
 
     fn abilities(&self) -> SourceAbilities {
-        SourceAbilities { snapshot: Snapshot::Exact, projection: true, resume: false }
+        SourceAbilities { snapshot: Snapshot::Exact, projection: true, resume: false, filter: false }
     }
 
     async fn read(&self, scan: Scan) -> Result<BatchStream> {

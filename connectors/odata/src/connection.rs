@@ -136,7 +136,7 @@ impl Source for Entity {
 
     fn abilities(&self) -> SourceAbilities {
         let snapshot = if self.relation.whole { Snapshot::Exact } else { Snapshot::Approximate };
-        SourceAbilities { snapshot, projection: true, resume: false }
+        SourceAbilities { snapshot, projection: true, resume: false, filter: false }
     }
 
     async fn read(&self, scan: Scan) -> Result<BatchStream> {

@@ -8,6 +8,7 @@
 mod change;
 mod connector;
 mod error;
+mod filter;
 pub mod http;
 mod outcome;
 mod quantity;
@@ -22,6 +23,7 @@ pub use connector::{
     Connection, Connector, Context, Found, Schemas, Secrets, SinkCheck, SinkTarget, SourceTarget, Stop,
 };
 pub use error::{Error, ErrorKind, Result, Retry};
+pub use filter::Filter;
 pub use outcome::{Outcome, RejectClass};
 pub use quantity::{ByteSize, TimeSpan};
 pub use registry::Registry;

@@ -1,6 +1,6 @@
 //! Where rows come from.
 
-use crate::Result;
+use crate::{Filter, Result};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::stream::BoxStream;
@@ -46,6 +46,9 @@ pub struct Abilities {
     pub projection: bool,
     /// Whether `Scan::after` is understood.
     pub resume: bool,
+    /// Whether `Scan::filter` is applied, exactly as [`Filter::holds`] says; otherwise it is ignored and the engine
+    /// filters what it gets.
+    pub filter: bool,
 }
 
 /// Whether the rows of one read belong to one moment.
@@ -63,6 +66,8 @@ pub enum Snapshot {
 pub struct Scan {
     /// Columns by their position in the schema; `None`: all. The batches have these columns in this order.
     pub columns: Option<Vec<usize>>,
+    /// Only rows that meet all of these are wanted. A source with the ability `filter` gives no others.
+    pub filter: Vec<Filter>,
     /// Where to go on after; only with the ability `resume`.
     pub after: Option<Cursor>,
     /// Rows per batch at most.
@@ -100,7 +105,7 @@ pub struct Cursor(pub Vec<u8>);
 
 impl Default for Scan {
     fn default() -> Self {
-        Self { columns: None, after: None, batch_rows: 8192 }
+        Self { columns: None, filter: Vec::new(), after: None, batch_rows: 8192 }
     }
 }
 

@@ -14,7 +14,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use obmen_sdk::types::arrow_field;
-use obmen_sdk::{BatchStream, Connection, Cursor, Error, ErrorKind, Result, Retry, Scan, Source, SourceTarget};
+use obmen_sdk::{BatchStream, Connection, Cursor, Error, ErrorKind, Filter, Result, Retry, Scan, Source, SourceTarget};
 use obmen_spec::ColumnType;
 use std::sync::Arc;
 
@@ -71,6 +71,7 @@ pub async fn obey_all(bench: &dyn SourceBench) {
     every_batch_has_the_schema(bench).await;
     all_rows_come_once(bench).await;
     projection_gives_these_columns_in_this_order(bench).await;
+    a_filter_keeps_exactly_the_rows_it_holds_for(bench).await;
     batches_are_no_larger_than_asked(bench).await;
     types_come_back_with_nulls_and_extremes(bench).await;
     an_empty_table_is_empty(bench).await;
@@ -119,6 +120,29 @@ pub async fn projection_gives_these_columns_in_this_order(bench: &dyn SourceBenc
     let batches = read(&*source, Scan { columns: Some(Vec::new()), ..Scan::default() }).await;
     let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
     assert_eq!(count, 20, "rows without a column are counted all the same");
+}
+
+/// A source that filters gives exactly the rows for which the condition holds; one that does not gives all of them.
+pub async fn a_filter_keeps_exactly_the_rows_it_holds_for(bench: &dyn SourceBench) {
+    let rows = numbers(500);
+    let source = open(bench, &rows).await;
+    let (some, few) = (rows.slice(123, 1), rows.slice(40, 3));
+    let projected = |batch: &RecordBatch| batch.project(&[0]);
+    let (Ok(row), Ok(keys)) = (projected(&some), projected(&few)) else { return };
+    let from = |inclusive| Filter::From { row: row.clone(), inclusive };
+    for filter in [from(true), from(false), Filter::OneOf(keys)] {
+        let batches = read(&*source, Scan { filter: vec![filter.clone()], ..Scan::default() }).await;
+        let all = bench.comes_back(&rows);
+        let wanted = if source.abilities().filter {
+            filter.holds(&all).and_then(|kept| Ok(arrow::compute::filter_record_batch(&all, &kept)?))
+        } else {
+            Ok(all)
+        };
+        assert!(wanted.is_ok(), "the condition is about columns of the source: {wanted:?}");
+        if let Ok(wanted) = wanted {
+            assert_same(&together(&source.schema(), &batches), &wanted, "filtered rows");
+        }
+    }
 }
 
 /// No batch has more rows than asked for.
@@ -199,7 +223,7 @@ pub async fn reading_goes_on_after_every_cursor(bench: &dyn SourceBench) {
     }
     for (mut all, cursor) in seen {
         let again = opened(held.connection.source(held.target.clone()).await);
-        all.extend(read(&*again, Scan { after: Some(cursor), batch_rows: 7, columns: None }).await);
+        all.extend(read(&*again, Scan { after: Some(cursor), batch_rows: 7, ..Scan::default() }).await);
         assert_same(&together(&source.schema(), &all), &bench.comes_back(&rows), "before and after a cursor");
     }
 }

@@ -191,7 +191,7 @@ impl Source for GivenRows {
     }
 
     fn abilities(&self) -> SourceAbilities {
-        SourceAbilities { snapshot: Snapshot::Exact, projection: false, resume: false }
+        SourceAbilities { snapshot: Snapshot::Exact, projection: false, resume: false, filter: false }
     }
 
     async fn read(&self, _scan: Scan) -> Result<BatchStream> {

@@ -301,7 +301,7 @@ impl Source for Everything {
     }
 
     fn abilities(&self) -> SourceAbilities {
-        SourceAbilities { snapshot: Snapshot::Exact, projection: false, resume: false }
+        SourceAbilities { snapshot: Snapshot::Exact, projection: false, resume: false, filter: false }
     }
 
     async fn read(&self, _scan: Scan) -> Result<BatchStream> {
