@@ -12,9 +12,6 @@ use obmen_sdk::{Error, Op, Result};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-/// Rows written at a time.
-const CHUNK: usize = 8192;
-
 /// Where the rows of a baseline file come from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
@@ -62,7 +59,7 @@ pub(crate) fn flush(state: &State, scope: ScopeId) -> Result<()> {
 
 fn flush_plan(state: &State, scope: ScopeId, plan: &PlanRecord, loads: &[LoadRecord]) -> Result<()> {
     let (sink, file) = plan_file(state, plan, scope)?;
-    let mut acked = BTreeSet::new();
+    let mut acked = RowSet::of(sink.rows);
     for load in loads {
         let mut others = HashSet::new();
         for outcome in state.outcomes(&load.id)? {
@@ -71,11 +68,13 @@ fn flush_plan(state: &State, scope: ScopeId, plan: &PlanRecord, loads: &[LoadRec
             }
         }
         for part in &load.parts {
-            acked.extend(file.part(part)?.into_iter().map(|(at, _)| at).filter(|at| !others.contains(at)));
+            let sent = file.part(part, &state.left_out(&load.id, scope)?)?;
+            for (at, _) in sent.into_iter().filter(|(at, _)| !others.contains(at)) {
+                acked.insert(at);
+            }
         }
     }
     let names: Vec<String> = loads.iter().map(|load| load.id.clone()).collect();
-    let acked: Vec<u64> = acked.into_iter().collect();
     let origin = Origin { recipe: sink.recipe, seq: plan.seq };
     write_rows(state, scope, origin, &file, &acked, &names)
 }
@@ -88,19 +87,19 @@ pub(crate) fn adopt_rows(state: &State, scope: ScopeId, plan: &PlanRecord) -> Re
     let Some(sink) = plan.sinks.iter().find(|sink| sink.scope == scope) else { return Ok(0) };
     let Some(name) = &sink.file else { return Ok(0) };
     let file = PlanFile::open(state, name)?;
-    let mut adopted = Vec::new();
+    let mut adopted = RowSet::of(sink.rows);
     let mut at = 0_u64;
     for rows in file.scan()? {
         for row in rows? {
             if row.why == Why::Adopt {
-                adopted.push(at);
+                adopted.insert(at);
             }
             at += 1;
         }
     }
     let origin = Origin { recipe: sink.recipe, seq: plan.seq };
     write_rows(state, scope, origin, &file, &adopted, &[])?;
-    Ok(adopted.len() as u64)
+    Ok(adopted.count)
 }
 
 /// Replaces a baseline by the rows of a plan file, those of the keys `without` left out; no file: by nothing.
@@ -135,21 +134,53 @@ fn write_rows(
     scope: ScopeId,
     origin: Origin,
     file: &PlanFile,
-    rows: &[u64],
+    rows: &RowSet,
     loads: &[String],
 ) -> Result<()> {
-    if rows.is_empty() {
+    if rows.count == 0 {
         return if loads.is_empty() { Ok(()) } else { state.mark_flushed(scope, loads) };
     }
     let name = format!("baseline/{}-{}.parquet", scope.0, ulid::Ulid::generate());
     let schema = baseline_schema(&file.value_schema()?);
     let mut writer = FileWriter::create(state.folder(), &name, Arc::clone(&schema), state.durability())?;
-    for chunk in rows.chunks(CHUNK) {
-        writer.write(&baseline_batch(&file.rows(chunk)?, origin, &schema)?)?;
+    let mut first = 0;
+    for batch in file.scan_values()? {
+        let batch = batch?;
+        let count = batch.rows.len() as u64;
+        let kept: BooleanArray = (first..first + count).map(|at| Some(rows.contains(at))).collect();
+        first += count;
+        if kept.true_count() > 0 {
+            let batch = baseline_batch(&batch, origin, &schema)?;
+            writer.write(&arrow::compute::filter_record_batch(&batch, &kept)?)?;
+        }
     }
     let count = writer.finish()?;
     state.add_segment(scope, &name, count, loads)?;
     state.compact(scope)
+}
+
+/// Some rows of a file, by their numbers: one byte each.
+struct RowSet {
+    bits: Vec<bool>,
+    count: u64,
+}
+
+impl RowSet {
+    /// None of so many rows.
+    fn of(rows: u64) -> Self {
+        Self { bits: vec![false; usize::try_from(rows).unwrap_or(usize::MAX)], count: 0 }
+    }
+
+    fn insert(&mut self, row: u64) {
+        if let Some(bit) = usize::try_from(row).ok().and_then(|row| self.bits.get_mut(row)) {
+            self.count += u64::from(!*bit);
+            *bit = true;
+        }
+    }
+
+    fn contains(&self, row: u64) -> bool {
+        usize::try_from(row).ok().and_then(|row| self.bits.get(row).copied()).unwrap_or(false)
+    }
 }
 
 /// The columns of a baseline file for rows with the columns `values`.
@@ -183,7 +214,8 @@ fn rows_of_load(state: &State, load: &LoadRecord) -> Result<Vec<(ScopeId, u64, H
     let mut rows = Vec::new();
     for part in &load.parts {
         let (_, file) = plan_file(state, &plan, part.scope)?;
-        rows.extend(file.part(part)?.into_iter().map(|(at, row)| (part.scope, at, row.key)));
+        let sent = file.part(part, &state.left_out(&load.id, part.scope)?)?;
+        rows.extend(sent.into_iter().map(|(at, row)| (part.scope, at, row.key)));
     }
     Ok(rows)
 }

@@ -5,15 +5,16 @@
 //! no others.
 
 use crate::hash::Hash;
-use crate::plan_file::{PlanFile, PlanRow, Why};
+use crate::plan_file::{PlanFile, Why};
+use crate::portions::{DueFile, Part, Portion, Portions};
 use crate::progress::{Event, Progress};
 use crate::report::SinkReport;
-use crate::state::{LoadPart, SettledRow, State};
+use crate::state::{LoadPart, ScopeId, SettledRow, State};
 use crate::target::Target;
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
 use obmen_sdk::{Changes, Error, Load, LoadId, Op, Outcome, RejectClass, Result, RowId, Sink, Stop};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Extra loads a run may spend on finding the guilty rows of refused portions.
 const HALVINGS: u32 = 64;
@@ -83,15 +84,6 @@ pub(crate) enum Ended {
     Unavailable(Error),
 }
 
-/// Due rows of one target that go together.
-#[derive(Clone, Debug)]
-struct Part {
-    target: usize,
-    rows: Vec<(u64, PlanRow)>,
-}
-
-type Portion = Vec<Part>;
-
 impl Delivery<'_> {
     /// Sends everything that is due, portion by portion.
     ///
@@ -99,10 +91,10 @@ impl Delivery<'_> {
     /// Those of the state; then the rows under way stay in doubt.
     pub(crate) async fn run(&mut self) -> Result<Ended> {
         let abilities = self.sink.abilities();
-        let mut portions = self.portions(&abilities.order, abilities.portion_rows.max(1))?;
-        portions.reverse();
+        let mut portions = self.portions(&abilities.order, abilities.portion_rows);
+        let mut halves: Vec<Portion> = Vec::new();
         let (mut halvings, mut silent) = (0, 0);
-        while let Some(portion) = portions.pop() {
+        while let Some(portion) = halves.pop().map_or_else(|| portions.next(), |half| Ok(Some(half)))? {
             if self.stop.is_set() {
                 return Ok(Ended::Stopped);
             }
@@ -118,8 +110,8 @@ impl Delivery<'_> {
                 Answer::Refused => {
                     halvings += 1;
                     let (first, second) = halve(portion);
-                    portions.push(second);
-                    portions.push(first);
+                    halves.push(second);
+                    halves.push(first);
                 }
                 Answer::Silence(error) => {
                     silent += 1;
@@ -132,41 +124,18 @@ impl Delivery<'_> {
         Ok(if self.stop.is_set() { Ended::Stopped } else { Ended::Complete })
     }
 
-    /// The due rows, in the sink's order of targets, at most `size` together. A target whose rows wait
-    /// for rows of another one starts a portion of its own, so that the parents are settled before.
-    fn portions(&self, order: &[usize], size: usize) -> Result<Vec<Portion>> {
-        let mut portions: Vec<Portion> = Vec::new();
-        let mut room = 0;
-        for &index in order {
-            let Some(due) = self.targets.get(index) else { continue };
-            let Some(file) = &due.file else { continue };
-            if due.parents.iter().any(Option::is_some) {
-                room = 0;
-            }
-            let mut at = 0_u64;
-            for rows in file.scan()? {
-                for row in rows? {
-                    at += 1;
-                    if row.why != Why::Due {
-                        continue;
-                    }
-                    if room == 0 {
-                        portions.push(Vec::new());
-                        room = size;
-                    }
-                    // a list that is written whole is not torn apart
-                    if !due.target.whole {
-                        room -= 1;
-                    }
-                    let Some(portion) = portions.last_mut() else { continue };
-                    match portion.last_mut() {
-                        Some(part) if part.target == index => part.rows.push((at - 1, row)),
-                        _ => portion.push(Part { target: index, rows: vec![(at - 1, row)] }),
-                    }
-                }
-            }
-        }
-        Ok(portions)
+    /// The due rows, in the sink's order of targets, at most `size` together.
+    fn portions(&self, order: &[usize], size: usize) -> Portions {
+        let files = order.iter().filter_map(|index| {
+            let due = self.targets.get(*index)?;
+            Some(DueFile {
+                target: *index,
+                file: due.file.clone()?,
+                whole: due.target.whole,
+                waits: due.parents.iter().any(Option::is_some),
+            })
+        });
+        Portions::new(files.collect::<Vec<_>>(), size)
     }
 
     /// Leaves out rows whose parent was to be created in this run and was not acked: they wait.
@@ -185,7 +154,7 @@ impl Delivery<'_> {
                         uncount(report, row.op);
                     }
                 }
-                part.rows.retain(|(at, _)| !waiting.contains(at));
+                part.leave_out(waiting);
             }
             if !part.rows.is_empty() {
                 kept.push(part);
@@ -194,9 +163,9 @@ impl Delivery<'_> {
         kept
     }
 
-    fn waiting_rows(&self, part: &Part) -> Result<HashSet<u64>> {
+    fn waiting_rows(&self, part: &Part) -> Result<BTreeSet<u64>> {
         let due = &self.targets[part.target];
-        let mut waiting = HashSet::new();
+        let mut waiting = BTreeSet::new();
         let (Some(file), true) = (&due.file, due.parents.iter().any(Option::is_some)) else { return Ok(waiting) };
         let numbers: Vec<u64> = part.rows.iter().map(|(at, _)| *at).collect();
         let values = file.rows(&numbers)?.new;
@@ -215,7 +184,8 @@ impl Delivery<'_> {
     async fn load(&mut self, portion: &Portion, may_halve: bool) -> Result<Answer> {
         let load = LoadId(ulid::Ulid::generate().to_string());
         let parts: Vec<LoadPart> = portion.iter().map(|part| self.load_part(part)).collect();
-        self.state.begin_load(&load.0, self.plan, &parts, (self.clock)())?;
+        let left_out: Vec<(ScopeId, u64)> = portion.iter().flat_map(|part| self.left_out(part)).collect();
+        self.state.begin_load(&load.0, self.plan, &parts, &left_out, (self.clock)())?;
         for part in portion {
             self.targets[part.target].report.requests += 1;
         }
@@ -244,12 +214,14 @@ impl Delivery<'_> {
     }
 
     fn load_part(&self, part: &Part) -> LoadPart {
-        LoadPart {
-            scope: self.targets[part.target].target.scope,
-            first: part.rows.first().map_or(0, |(at, _)| *at),
-            last: part.rows.last().map_or(0, |(at, _)| *at),
-            rows: part.rows.len() as u64,
-        }
+        let (first, last) = part.ends();
+        LoadPart { scope: self.targets[part.target].target.scope, first, last, rows: part.rows.len() as u64 }
+    }
+
+    fn left_out<'p>(&self, part: &'p Part) -> impl Iterator<Item = (ScopeId, u64)> + use<'p> {
+        let scope = self.targets[part.target].target.scope;
+        let (first, last) = part.ends();
+        part.left_out.range(first..=last).map(move |at| (scope, *at))
     }
 
     /// Hands all parts over and collects outcomes; an error ends the load but keeps what was settled before.
@@ -367,14 +339,14 @@ fn halve(portion: Portion) -> (Portion, Portion) {
     let rows: usize = portion.iter().map(|part| part.rows.len()).sum();
     let mut left = rows / 2;
     let (mut first, mut second) = (Vec::new(), Vec::new());
-    for mut part in portion {
-        let rest = part.rows.split_off(left.min(part.rows.len()));
-        left -= part.rows.len();
-        if !part.rows.is_empty() {
-            first.push(Part { target: part.target, rows: part.rows });
+    for part in portion {
+        let (now, later) = part.split(left);
+        left -= now.rows.len();
+        if !now.rows.is_empty() {
+            first.push(now);
         }
-        if !rest.is_empty() {
-            second.push(Part { target: part.target, rows: rest });
+        if !later.rows.is_empty() {
+            second.push(later);
         }
     }
     (first, second)

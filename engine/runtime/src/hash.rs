@@ -14,7 +14,11 @@
 //! | date and time | `06`, microseconds since 1970-01-01 (8); with a zone: in UTC |
 //! | time of day | `07`, microseconds since midnight (8) |
 //! | bytes | `08`, length (4), the bytes |
-//! | parts of a row (children) | `09`, how many (4), the encodings of each part's values, columns by name |
+//!
+//! A row with parts (children) is XXH3-128 over the hash of its other columns (16 bytes, big-endian) and,
+//! for each list of parts in the order of the lists' names, how many there are (4 bytes, little-endian)
+//! and the hashes of the parts, ascending (16 bytes each, big-endian). A part hashes like a row of its
+//! own. So a row can be compared without putting its parts together.
 //!
 //! So `129.9`, `129.90` and `129.900` are one value, NULL is not the empty text, and the order of
 //! columns does not matter.
@@ -40,7 +44,62 @@ pub fn hash_rows(batch: &RecordBatch, names: &[String]) -> Result<Vec<Hash>> {
     let mut sorted: Vec<&String> = names.iter().collect();
     sorted.sort();
     let columns = sorted.iter().map(|name| column(batch, name)).collect::<Result<Vec<_>>>()?;
-    hash_columns(&columns, batch.num_rows())
+    let (lists, own): (Vec<&ArrayRef>, Vec<&ArrayRef>) =
+        columns.into_iter().partition(|array| matches!(array.data_type(), DataType::List(_)));
+    let own = hash_columns(&own, batch.num_rows())?;
+    if lists.is_empty() {
+        return Ok(own);
+    }
+    let mut parts = lists
+        .into_iter()
+        .map(|list| Ok((list.as_list::<i32>(), hash_parts(list.as_list::<i32>())?)))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(own
+        .into_iter()
+        .enumerate()
+        .map(|(row, own)| {
+            let mut all = WithParts::new(own);
+            for (list, hashes) in &mut parts {
+                let (start, end) = part_range(list, row);
+                all.add(hashes.get_mut(start..end).unwrap_or_default());
+            }
+            all.hash()
+        })
+        .collect())
+}
+
+/// The hash of a row whose parts are hashed apart from it.
+pub(crate) struct WithParts(Vec<u8>);
+
+impl WithParts {
+    /// A row's own columns.
+    pub(crate) fn new(own: Hash) -> Self {
+        Self(own.to_be_bytes().to_vec())
+    }
+
+    /// The parts of one list, which this sorts; lists come in the order of their names.
+    pub(crate) fn add(&mut self, parts: &mut [Hash]) {
+        parts.sort_unstable();
+        self.0.extend(u32::try_from(parts.len()).unwrap_or(u32::MAX).to_le_bytes());
+        for part in parts {
+            self.0.extend(part.to_be_bytes());
+        }
+    }
+
+    /// The hash of all of it.
+    pub(crate) fn hash(&self) -> Hash {
+        xxh3_128(&self.0)
+    }
+}
+
+/// The hashes of all parts of a list, in the order they stand in its values.
+fn hash_parts(list: &ListArray) -> Result<Vec<Hash>> {
+    let records: &StructArray =
+        list.values().as_struct_opt().ok_or_else(|| Error::internal("parts of a row are not records"))?;
+    let mut fields: Vec<(&str, &ArrayRef)> =
+        records.fields().iter().map(|field| field.name().as_str()).zip(records.columns()).collect();
+    fields.sort_by_key(|(name, _)| *name);
+    hash_columns(&fields.into_iter().map(|(_, array)| array).collect::<Vec<_>>(), records.len())
 }
 
 /// The hashes of keys: as [`hash_rows`], but in the order of the key's columns instead of by name, so
@@ -84,7 +143,6 @@ enum Encoder<'a> {
     Datetime(&'a TimestampMicrosecondArray),
     Time(&'a Time64MicrosecondArray),
     Binary(&'a BinaryArray),
-    Parts(&'a ListArray, Vec<Encoder<'a>>),
 }
 
 impl<'a> Encoder<'a> {
@@ -101,23 +159,10 @@ impl<'a> Encoder<'a> {
             DataType::Timestamp(TimeUnit::Microsecond, _) => Self::Datetime(array.as_primitive()),
             DataType::Time64(TimeUnit::Microsecond) => Self::Time(array.as_primitive()),
             DataType::Binary => Self::Binary(array.as_binary()),
-            DataType::List(_) => {
-                let list = array.as_list::<i32>();
-                Self::Parts(list, Self::of_parts(list.values())?)
-            }
             other => {
                 return Err(Error::new(ErrorKind::Unsupported, format!("a column of type {other} cannot be compared")));
             }
         })
-    }
-
-    fn of_parts(values: &'a ArrayRef) -> Result<Vec<Self>> {
-        let parts: &StructArray =
-            values.as_struct_opt().ok_or_else(|| Error::internal("parts of a row are not records"))?;
-        let mut fields: Vec<(&str, &ArrayRef)> =
-            parts.fields().iter().map(|field| field.name().as_str()).zip(parts.columns()).collect();
-        fields.sort_by_key(|(name, _)| *name);
-        fields.into_iter().map(|(_, array)| Self::of(array)).collect()
     }
 
     fn encode(&self, row: usize, out: &mut Vec<u8>) {
@@ -137,7 +182,6 @@ impl<'a> Encoder<'a> {
             Self::Datetime(array) => encode_fixed(6, &array.value(row).to_le_bytes(), out),
             Self::Time(array) => encode_fixed(7, &array.value(row).to_le_bytes(), out),
             Self::Binary(array) => encode_bytes(8, array.value(row), out),
-            Self::Parts(list, fields) => encode_parts(list, fields, row, out),
         }
     }
 
@@ -154,8 +198,6 @@ impl<'a> Encoder<'a> {
             Self::Datetime(array) => array.is_null(row),
             Self::Time(array) => array.is_null(row),
             Self::Binary(array) => array.is_null(row),
-            // no parts and NULL parts are the same thing
-            Self::Parts(..) => false,
         }
     }
 }
@@ -172,11 +214,21 @@ fn encode_bytes(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 fn encode_text(text: &str, out: &mut Vec<u8>) {
-    if text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes {
+    if is_plain(text.as_bytes()) || is_nfc_quick(text.chars()) == IsNormalized::Yes {
         encode_bytes(4, text.as_bytes(), out);
     } else {
         encode_bytes(4, text.nfc().collect::<String>().as_bytes(), out);
     }
+}
+
+/// Whether UTF-8 consists of letters of blocks in which every letter is its own normal form: below
+/// U+0300 (Latin) and from U+0400 to U+047F (Cyrillic). Nearly all texts are; the others are looked at letter by letter.
+fn is_plain(text: &[u8]) -> bool {
+    const FIRST_COMBINING: u8 = 0xcc;
+    const CYRILLIC: [u8; 2] = [0xd0, 0xd1];
+    !text.iter().fold(false, |other, byte| {
+        other | (*byte >= FIRST_COMBINING && *byte != CYRILLIC[0] && *byte != CYRILLIC[1])
+    })
 }
 
 fn encode_double(value: f64, out: &mut Vec<u8>) {
@@ -207,19 +259,12 @@ fn strip_zeros(mut unscaled: i128, mut scale: i8) -> (i128, i8) {
     (unscaled, scale)
 }
 
-fn encode_parts(list: &ListArray, fields: &[Encoder<'_>], row: usize, out: &mut Vec<u8>) {
-    let (start, end) = if list.is_null(row) { (0, 0) } else { part_range(list, row) };
-    out.push(9);
-    out.extend(u32::try_from(end - start).unwrap_or(u32::MAX).to_le_bytes());
-    for part in start..end {
-        for field in fields {
-            field.encode(part, out);
-        }
-    }
-}
-
 /// The rows of a list's values that are the parts of `row`.
 pub(crate) fn part_range(list: &ListArray, row: usize) -> (usize, usize) {
+    // no parts and NULL parts are the same thing
+    if list.is_null(row) {
+        return (0, 0);
+    }
     let offsets = list.value_offsets();
     let at = |index: usize| offsets.get(index).and_then(|offset| usize::try_from(*offset).ok()).unwrap_or(0);
     (at(row), at(row + 1))
@@ -304,6 +349,43 @@ mod tests {
         let one = hash_rows(&batch(vec![("a", Arc::clone(&a)), ("b", Arc::clone(&b))]), &names).unwrap();
         let other = hash_rows(&batch(vec![("b", b), ("a", a)]), &names).unwrap();
         assert_eq!(one, other);
+    }
+
+    #[test]
+    fn plain_letters_are_their_own_normal_form() {
+        for letter in (0..0x1_0000).filter_map(char::from_u32) {
+            let text = letter.to_string();
+            if is_plain(text.as_bytes()) {
+                assert!(text.nfc().eq(text.chars()), "U+{:04X}", u32::from(letter));
+                assert!(!unicode_normalization::char::is_combining_mark(letter), "U+{:04X}", u32::from(letter));
+            }
+        }
+        assert!(is_plain("Ёж №".trim_end_matches(" №").as_bytes()) && !is_plain("№".as_bytes()));
+    }
+
+    #[test]
+    fn parts_hash_like_rows_of_their_own_in_any_order() {
+        let part = |ids: Vec<i32>| {
+            let array: ArrayRef = Arc::new(Int32Array::from(ids));
+            StructArray::from(batch(vec![("n", array)]))
+        };
+        let list = |ids: Vec<i32>| {
+            let parts = part(ids);
+            let item = Arc::new(Field::new("item", parts.data_type().clone(), true));
+            let offsets = arrow::buffer::OffsetBuffer::from_lengths([parts.len()]);
+            Arc::new(ListArray::new(item, offsets, Arc::new(parts), None)) as ArrayRef
+        };
+        let own: ArrayRef = Arc::new(StringArray::from(vec!["x"]));
+        let row = |ids| {
+            let batch = batch(vec![("a", Arc::clone(&own)), ("parts", list(ids))]);
+            hash_rows(&batch, &["parts".to_owned(), "a".to_owned()]).unwrap()[0]
+        };
+        assert_eq!(row(vec![1, 2]), row(vec![2, 1]));
+        assert_ne!(row(vec![1, 2]), row(vec![1]));
+        let hash = |array: &ArrayRef| hash_columns(&[array], array.len()).unwrap();
+        let mut apart = WithParts::new(hash(&own)[0]);
+        apart.add(&mut hash(&(Arc::new(Int32Array::from(vec![1, 2])) as ArrayRef)));
+        assert_eq!(apart.hash(), row(vec![1, 2]));
     }
 
     proptest! {

@@ -191,7 +191,7 @@ fn sent_of_load(
         let file = plan.sinks.iter().find(|sink| sink.scope == part.scope).and_then(|sink| sink.file.as_ref());
         let (Some(file), true) = (file, filter.sink.as_ref().is_none_or(|sink| *sink == name)) else { continue };
         let file = PlanFile::open(state, file)?;
-        let numbers: Vec<u64> = file.part(part)?.into_iter().map(|(at, _)| at).collect();
+        let numbers: Vec<u64> = file.part(part, &state.left_out(&load.id, part.scope)?)?.into_iter().map(|(at, _)| at).collect();
         for chunk in numbers.chunks(4096) {
             let rows = file.rows(chunk)?;
             for (at, number) in chunk.iter().enumerate() {
@@ -291,7 +291,7 @@ fn acked_rows(state: &State, plan: &PlanRecord, scope: ScopeId) -> Result<std::c
     for load in state.loads_of(&plan.id)?.iter().filter(|load| load.state == LoadState::Settled) {
         let outcomes = state.outcomes(&load.id)?;
         for part in load.parts.iter().filter(|part| part.scope == scope) {
-            for (number, _) in file.part(part)? {
+            for (number, _) in file.part(part, &state.left_out(&load.id, part.scope)?)? {
                 let outcome = outcomes.iter().find(|outcome| outcome.scope == scope && outcome.row == number);
                 if outcome.is_none_or(|outcome| outcome.outcome == "acked") {
                     acked.insert(number);

@@ -12,6 +12,7 @@ mod mirror;
 pub mod operate;
 mod plan;
 mod plan_file;
+mod portions;
 mod prepare;
 pub mod progress;
 mod recipe;

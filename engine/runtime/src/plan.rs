@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use obmen_sdk::{Op, Result};
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Invalid rows that a report shows.
 const SAMPLES: usize = 20;
@@ -42,7 +43,7 @@ pub(crate) struct Planner<'a> {
 
 /// A target with what is to be done.
 pub(crate) struct PlannedTarget {
-    pub(crate) target: Target,
+    pub(crate) target: Arc<Target>,
     pub(crate) difference: Difference,
     pub(crate) report: SinkReport,
     /// Changes that wait for a person.
@@ -115,6 +116,7 @@ impl Planner<'_> {
         target: Target,
         planned: &[Option<PlannedTarget>],
     ) -> Result<PlannedTarget> {
+        let target = Arc::new(target);
         let retries = self.state.retries(target.scope)?;
         let waiting: Vec<Hash> = retries.keys().copied().collect();
         let holds = self.state.holds(Some(target.scope))?;

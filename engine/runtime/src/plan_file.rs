@@ -18,6 +18,7 @@ use crate::table::{CREATED, FileWriter, KEY, ROW, RowFile, hash_array, hash_at, 
 use arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, StructArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use obmen_sdk::{Error, Op, Result};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const OP: &str = "obmen_op";
@@ -209,13 +210,13 @@ impl PlanFile {
         PlanRows::of(&self.file.rows(rows)?)
     }
 
-    /// The numbers and rows of a load's part: the due rows from its first to its last.
-    pub(crate) fn part(&self, part: &LoadPart) -> Result<Vec<(u64, PlanRow)>> {
+    /// The numbers and rows of a load's part: the due rows from its first to its last, those left out excepted.
+    pub(crate) fn part(&self, part: &LoadPart, left_out: &BTreeSet<u64>) -> Result<Vec<(u64, PlanRow)>> {
         let mut found = Vec::new();
         let mut at = part.first;
         for batch in self.file.range(&BARE, part.first, part.last)? {
             for row in rows_of(&batch?)? {
-                if row.why == Why::Due {
+                if row.why == Why::Due && !left_out.contains(&at) {
                     found.push((at, row));
                 }
                 at += 1;

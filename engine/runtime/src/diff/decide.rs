@@ -1,6 +1,7 @@
 //! What happens to each key: the walk beside the baseline, doubts, retries, parents.
 
 use super::rows::Rows;
+use super::values::ValuesOfRows;
 use super::{digest_step, guarded};
 use crate::hash::{Hash, hash_rows};
 use crate::plan_file::{PlanRow, Why};
@@ -115,8 +116,8 @@ pub(super) struct Decision {
 /// Where the values to be sent stand.
 #[derive(Clone, Debug)]
 pub(super) enum Values {
-    /// A row of the relation.
-    New(usize),
+    /// The relation.
+    New,
     /// The baseline.
     Known,
     /// The plan that sent the key.
@@ -140,6 +141,16 @@ enum Likeness {
 }
 
 impl Decision {
+    /// The key.
+    pub(super) fn key(&self) -> Hash {
+        self.row.key
+    }
+
+    /// Whether its values are those of a row of the relation.
+    pub(super) fn is_new(&self) -> bool {
+        matches!(self.values, Values::New)
+    }
+
     /// Whether the key is gone (not just doubtful), and what is known of it.
     pub(super) fn gone(&self) -> Option<Known> {
         if self.absent { self.known } else { None }
@@ -159,16 +170,26 @@ impl Parents {
 }
 
 impl Judge<'_> {
-    /// Walks the rows of a range beside what is known of it; counts what does not become a decision.
+    /// Forgets what a walk that is done again found.
+    pub(super) fn forget(&mut self) {
+        self.still_waiting.clear();
+    }
+
+    /// Walks the rows of a range beside what is known of it; counts what does not become a decision. The rows' values
+    /// are needed where the baseline has rows of another recipe.
     pub(super) fn walk(
         &mut self,
         target: &Target,
         rows: &Rows,
         known: &[Known],
+        values: Option<&ValuesOfRows>,
         baseline: &Baseline,
         counts: &mut Counts,
     ) -> Result<Vec<Decision>> {
-        let renewed = self.compare_recipes(target, rows, known, baseline)?;
+        let renewed = match values {
+            Some(values) => self.compare_recipes(target, rows, known, values, baseline)?,
+            None => HashMap::new(),
+        };
         let mut decisions = Vec::new();
         let mut old = known.iter().copied().peekable();
         for (at, key) in rows.keys.iter().copied().enumerate() {
@@ -209,10 +230,10 @@ impl Judge<'_> {
             note: None,
         };
         let decision =
-            |row: PlanRow, approved| Decision { row, known, values: Values::New(at), approved, absent: false };
-        if let Some(reason) = &rows.invalid[at] {
+            |row: PlanRow, approved| Decision { row, known, values: Values::New, approved, absent: false };
+        if let Some(flaw) = rows.flaws[at] {
             row.why = Why::Invalid;
-            row.note = Some(reason.clone());
+            row.note = Some(flaw.text(target));
             return Some(decision(row, false));
         }
         let likeness = there.map_or(Likeness::Different, |known| {
@@ -327,14 +348,14 @@ impl Judge<'_> {
         counts: &mut Counts,
         decisions: &mut Vec<Decision>,
     ) {
-        let range = rows.range;
-        let mut keys: Vec<Hash> = self.doubts.keys().copied().collect();
+        let (start, end) = rows.range;
+        let mut keys: Vec<Hash> =
+            self.doubts.keys().copied().filter(|key| *key >= start && end.is_none_or(|end| *key < end)).collect();
         keys.sort_unstable();
         for key in keys {
-            let inside = key >= range.0 && range.1.is_none_or(|end| key < end);
             let seen =
                 rows.keys.binary_search(&key).is_ok() || known.binary_search_by_key(&key, |known| known.key).is_ok();
-            if inside && !seen {
+            if !seen {
                 decisions.extend(self.absent(target, key, None, counts));
             }
         }
@@ -346,12 +367,13 @@ impl Judge<'_> {
         target: &Target,
         rows: &Rows,
         known: &[Known],
+        values: &ValuesOfRows,
         baseline: &Baseline,
     ) -> Result<HashMap<Hash, Likeness>> {
         let mut by_recipe: BTreeMap<i64, Vec<(usize, Known)>> = BTreeMap::new();
         for known in known.iter().filter(|known| !known.gone && known.recipe != target.recipe) {
-            if let Ok(at) = rows.keys.binary_search(&known.key) {
-                by_recipe.entry(known.recipe).or_default().push((at, *known));
+            if rows.keys.binary_search(&known.key).is_ok() {
+                by_recipe.entry(known.recipe).or_default().push((values.row(known.key)?, *known));
             }
         }
         let mut likeness = HashMap::new();
@@ -361,7 +383,7 @@ impl Judge<'_> {
             let added = common.len() < target.compare.len();
             let at: UInt64Array = pairs.iter().map(|(at, _)| *at as u64).collect();
             let old: Vec<Known> = pairs.iter().map(|(_, known)| *known).collect();
-            let new_hashes = hash_rows(&take_record_batch(&rows.values, &at)?, &common)?;
+            let new_hashes = hash_rows(&take_record_batch(&values.batch, &at)?, &common)?;
             let old_hashes = hash_rows(&baseline.values(&old, &target.schema)?, &common)?;
             for ((new, old), (_, known)) in new_hashes.into_iter().zip(old_hashes).zip(&pairs) {
                 let like = match (new == old, added) {

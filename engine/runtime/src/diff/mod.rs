@@ -1,38 +1,56 @@
 //! What differs between a relation and what the other side is known to have.
 //!
-//! The relation's rows, and those of its children, are grouped by ranges of key hashes within a
-//! memory budget; range by range they are sorted, hashed and walked beside the baseline, which is
-//! sorted by the same hash. Only hashes are compared; values are read for rows that differ.
+//! ```text
+//! relation ─┬─ marks: key hash, row hash ─ by range of key hashes ─┐
+//! children ─┘                                                      ├─ walk ─ decisions ─┐
+//! baseline ─── key hash, row hash, in the same order ──────────────┘                    ├─ plan file
+//! relation ─── again, only rows that differ: values ─ by range of key hashes ───────────┘
+//! ```
+//!
+//! Only marks of a few dozen bytes a row are sorted, range by range, and walked beside the baseline,
+//! which is sorted by the same hash. Values are read of the rows that differ. Where nearly everything
+//! differs (a first load) or values are compared (a changed recipe), they are taken along at once.
+//! What does not fit in the budget goes to scratch files.
 
 mod decide;
+mod flaw;
+mod marks;
+mod read;
 mod rows;
+mod runs;
 mod shuffle;
+mod values;
 
 pub(crate) use decide::{Approved, Counts, Judge, Parents};
 
 use crate::hash::Hash;
 use crate::plan_file::{PlanFile, PlanRows, Why, plan_schema};
-use crate::sql::{Query, Sql};
+use crate::sql::Sql;
 use crate::state::State;
 use crate::table::{Baseline, FileWriter, Known};
 use crate::target::{Target, TargetCheck};
-use arrow::array::{Array, AsArray, BooleanArray};
-use arrow::compute::{filter_record_batch, interleave_record_batch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::compute::interleave_record_batch;
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use decide::{Decision, Values};
 use futures::TryStreamExt;
-use obmen_sdk::types::column_type;
-use obmen_sdk::{Op, Result};
-use obmen_spec::{ColumnType, SqlText};
-use rows::{Rows, check_column, keyed, keyed_schema};
-use shuffle::{BUCKETS, Shuffle, end_of};
+use marks::Marks;
+use obmen_sdk::{Error, Op, Result};
+use obmen_spec::pipeline::Otherwise;
+use read::{KeySet, Looked, Side, Wish};
+use rows::{PART_WIDTH, Rows, owner_width};
+use shuffle::Shuffle;
 use std::path::Path;
 use std::sync::Arc;
+use values::ValuesOfRows;
 
-/// Bytes of a range that are put together in memory at a time.
-const RANGE_BYTES: usize = 8 << 20;
-const SCOPE_COLUMN: &str = "obmen_scope";
+/// Ranges of key hashes: the top bits of the hash.
+const RANGES: usize = 256;
+const RANGE_SHIFT: u32 = 128 - RANGES.trailing_zeros();
+/// Bytes of marks or rows that are put together in memory at a time.
+const TOGETHER: usize = 8 << 20;
+/// Decisions written at a time.
+const CHUNK: usize = 8192;
 
 /// The differences of one target, written to a plan file that nobody names yet.
 #[derive(Debug)]
@@ -52,7 +70,7 @@ pub(crate) struct Diff<'a> {
     /// The state.
     pub(crate) state: &'a State,
     /// The sink.
-    pub(crate) target: &'a Target,
+    pub(crate) target: &'a Arc<Target>,
     /// Decides what happens to a key.
     pub(crate) judge: Judge<'a>,
     /// Bytes that may be buffered.
@@ -63,34 +81,57 @@ pub(crate) struct Diff<'a> {
     pub(crate) file: String,
 }
 
+/// The marks of a target's relations.
+struct Marked {
+    owners: Marks,
+    children: Vec<Marks>,
+}
+
+/// The rows of a target's relations.
+struct Taken {
+    owners: Shuffle,
+    children: Vec<Shuffle>,
+}
+
 impl Diff<'_> {
     /// Compares, decides and writes the plan file.
     ///
     /// # Errors
     /// Those of sources and SQL, and of the disk.
     pub(crate) async fn run(&mut self) -> Result<Difference> {
-        let mut counts = Counts::default();
-        let mut owners = self.shuffle_owners(&mut counts).await?;
-        let mut children = Vec::with_capacity(self.target.children.len());
-        for index in 0..self.target.children.len() {
-            children.push(self.shuffle_child(index, &mut counts).await?);
-        }
         let baseline = Baseline::open(self.state, self.target.scope)?;
-        let mut cursor = baseline.cursor()?;
-        let schema = plan_schema(&self.target.schema);
-        let mut writer = FileWriter::create(self.state.folder(), &self.file, schema, self.state.durability())?;
-        let (mut from, mut start): (usize, Hash) = (0, 0);
-        while from < BUCKETS {
-            let to = range_end(from, &owners, &children);
-            let parts = children.iter_mut().map(|child| child.take(from, to)).collect::<Result<Vec<_>>>()?;
-            let end = end_of(to - 1);
-            let rows = Rows::build(self.target, &owners.take(from, to)?, &parts, (start, end))?;
-            let known = cursor.below(end)?;
-            self.compare(&rows, &known, &baseline, &mut counts, &mut writer).await?;
-            from = to;
-            start = end.unwrap_or(start);
+        let at_once = self.target.whole || baseline.is_empty() || baseline.has_other_recipes(self.target.recipe)?;
+        let mut counts = Counts::default();
+        let wish = Wish { marks: true, values: at_once, only: None };
+        let (mut marked, mut taken) = self.read(wish, &mut counts).await?;
+        let mut writer = self.writer()?;
+        let mut counted = counts.clone();
+        let waiting = if at_once { None } else { self.walk(&baseline, &mut marked, &mut counted).await? };
+        match waiting {
+            Some(decisions) => {
+                let only: KeySet = decisions.iter().filter(|decision| decision.is_new()).map(Decision::key).collect();
+                if !only.is_empty() {
+                    let wish = Wish { marks: false, values: true, only: Some(Arc::new(only)) };
+                    (_, taken) = self.read(wish, &mut Counts::default()).await?;
+                }
+                self.write(&decisions, &baseline, &mut taken, &mut writer)?;
+                counts = counted;
+            }
+            None => {
+                if !at_once {
+                    self.judge.forget();
+                    let wish = Wish { marks: false, values: true, only: None };
+                    (_, taken) = self.read(wish, &mut Counts::default()).await?;
+                }
+                self.walk_and_write(&baseline, &mut marked, &mut taken, &mut counts, &mut writer).await?;
+            }
         }
         self.finish(writer, counts)
+    }
+
+    fn writer(&self) -> Result<FileWriter> {
+        let schema = plan_schema(&self.target.schema);
+        FileWriter::create(self.state.folder(), &self.file, schema, self.state.durability())
     }
 
     fn finish(&self, writer: FileWriter, counts: Counts) -> Result<Difference> {
@@ -103,21 +144,134 @@ impl Diff<'_> {
         Ok(Difference { file: Some(self.file.clone()), rows, counts })
     }
 
-    async fn compare(
+    /// Reads all relations of the target.
+    async fn read(&self, wish: Wish, counts: &mut Counts) -> Result<(Marked, Taken)> {
+        let mut marked = Vec::with_capacity(1 + self.target.children.len());
+        let mut taken = Vec::with_capacity(1 + self.target.children.len());
+        let sides = std::iter::once(Side::Owners).chain((0..self.target.children.len()).map(Side::Child));
+        for side in sides {
+            let (marks, rows) = self.read_side(side, wish.clone(), counts).await?;
+            marked.push(marks);
+            taken.push(rows);
+        }
+        Ok((
+            Marked { owners: marked.remove(0), children: marked },
+            Taken { owners: taken.remove(0), children: taken },
+        ))
+    }
+
+    async fn read_side(&self, side: Side, wish: Wish, counts: &mut Counts) -> Result<(Marks, Shuffle)> {
+        let (name, width, parts) = match side {
+            Side::Owners => (format!("{}-rows", self.target.scope.0), owner_width(self.target), 1),
+            Side::Child(index) => {
+                (format!("{}-{index}", self.target.scope.0), PART_WIDTH, self.target.children.len())
+            }
+        };
+        let share = self.budget / 4 / parts;
+        let mut marks = Marks::new(width, share, self.work, &name);
+        let mut shuffle: Option<Shuffle> = None;
+        let mut looked = read::read(self.sql, self.target, side, wish).await?;
+        while let Some(Looked { marks: more, values, keyless, failed }) = looked.try_next().await? {
+            counts.checks(side.relation(self.target), side.checks(self.target), &failed)?;
+            if side == Side::Owners {
+                counts.without_key(keyless);
+            }
+            marks.push(&more)?;
+            if let Some(batch) = values {
+                let fresh = || Shuffle::new(batch.schema(), share, self.work, &name);
+                shuffle.get_or_insert_with(fresh).push(batch)?;
+            }
+        }
+        let empty = || Shuffle::new(side.schema(self.sql, self.target), share, self.work, &name);
+        Ok((marks, shuffle.unwrap_or_else(empty)))
+    }
+
+    /// Walks all marks beside the baseline. `None` if so much differs that its decisions are too many to keep.
+    async fn walk(
         &mut self,
-        rows: &Rows,
-        known: &[Known],
         baseline: &Baseline,
+        marked: &mut Marked,
+        counts: &mut Counts,
+    ) -> Result<Option<Vec<Decision>>> {
+        let most = self.budget / 2 / size_of::<Decision>();
+        let mut cursor = baseline.cursor()?;
+        let mut all = Vec::new();
+        for (from, to) in ranges(|range| marked.bytes(range)) {
+            let rows = marked.rows(self.target, from, to)?;
+            let known = cursor.below(end_of(to - 1))?;
+            all.append(&mut self.decide(&rows, &known, None, baseline, counts).await?);
+            if all.len() > most {
+                return Ok(None);
+            }
+        }
+        Ok(Some(all))
+    }
+
+    async fn walk_and_write(
+        &mut self,
+        baseline: &Baseline,
+        marked: &mut Marked,
+        taken: &mut Taken,
         counts: &mut Counts,
         writer: &mut FileWriter,
     ) -> Result<()> {
-        let mut decisions = self.judge.walk(self.target, rows, known, baseline, counts)?;
-        self.drop_out_of_scope(&mut decisions, baseline).await?;
-        counts.add(&decisions);
-        for chunk in decisions.chunks(8192) {
-            writer.write(&self.plan_rows(chunk, rows, baseline)?.batch()?)?;
+        let mut cursor = baseline.cursor()?;
+        for (from, to) in ranges(|range| marked.bytes(range) + taken.bytes(range)) {
+            let rows = marked.rows(self.target, from, to)?;
+            let values = taken.values(self.target, from, to)?;
+            let known = cursor.below(end_of(to - 1))?;
+            let decisions = self.decide(&rows, &known, Some(&values), baseline, counts).await?;
+            self.write_with(&decisions, &values, baseline, writer)?;
         }
         Ok(())
+    }
+
+    /// Writes decisions (ascending) whose values were read after them.
+    fn write(
+        &self,
+        decisions: &[Decision],
+        baseline: &Baseline,
+        taken: &mut Taken,
+        writer: &mut FileWriter,
+    ) -> Result<()> {
+        let mut left = decisions;
+        for (from, to) in ranges(|range| taken.bytes(range)) {
+            let inside = end_of(to - 1)
+                .map_or(left.len(), |end| left.partition_point(|decision| decision.key() < end));
+            let (now, later) = left.split_at(inside);
+            if !now.is_empty() {
+                self.write_with(now, &taken.values(self.target, from, to)?, baseline, writer)?;
+            }
+            left = later;
+        }
+        Ok(())
+    }
+
+    fn write_with(
+        &self,
+        decisions: &[Decision],
+        values: &ValuesOfRows,
+        baseline: &Baseline,
+        writer: &mut FileWriter,
+    ) -> Result<()> {
+        for chunk in decisions.chunks(CHUNK) {
+            writer.write(&self.plan_rows(chunk, values, baseline)?.batch()?)?;
+        }
+        Ok(())
+    }
+
+    async fn decide(
+        &mut self,
+        rows: &Rows,
+        known: &[Known],
+        values: Option<&ValuesOfRows>,
+        baseline: &Baseline,
+        counts: &mut Counts,
+    ) -> Result<Vec<Decision>> {
+        let mut decisions = self.judge.walk(self.target, rows, known, values, baseline, counts)?;
+        self.drop_out_of_scope(&mut decisions, baseline).await?;
+        counts.add(&decisions);
+        Ok(decisions)
     }
 
     /// Gone keys outside the scope are none of this run's business.
@@ -135,12 +289,12 @@ impl Diff<'_> {
     }
 
     /// The rows of a plan file for some decisions.
-    fn plan_rows(&self, decisions: &[Decision], rows: &Rows, baseline: &Baseline) -> Result<PlanRows> {
+    fn plan_rows(&self, decisions: &[Decision], values: &ValuesOfRows, baseline: &Baseline) -> Result<PlanRows> {
         let known: Vec<Known> = decisions.iter().filter_map(|decision| decision.known).collect();
         let old = baseline.values(&known, &self.target.schema)?;
         let lost = self.lost_values(decisions)?;
         let nothing = null_row(&self.target.schema)?;
-        let sources = [&rows.values, &old, &lost, &nothing];
+        let sources = [&values.batch, &old, &lost, &nothing];
         let (mut new_order, mut old_order) = (Vec::new(), Vec::new());
         let (mut next_old, mut next_lost) = (0, 0);
         for decision in decisions {
@@ -148,15 +302,15 @@ impl Diff<'_> {
                 next_old += 1;
                 (1, next_old - 1)
             });
-            let values = match decision.values {
-                Values::New(row) => (0, row),
+            let place = match decision.values {
+                Values::New => (0, values.row(decision.key())?),
                 Values::Known => known.unwrap_or((3, 0)),
                 Values::Lost(_) => {
                     next_lost += 1;
                     (2, next_lost - 1)
                 }
             };
-            new_order.push(values);
+            new_order.push(place);
             old_order.push(known.unwrap_or((3, 0)));
         }
         Ok(PlanRows {
@@ -177,110 +331,61 @@ impl Diff<'_> {
         }
         Ok(arrow::compute::concat_batches(&self.target.schema, &batches)?)
     }
+}
 
-    async fn shuffle_owners(&self, counts: &mut Counts) -> Result<Shuffle> {
-        let target = self.target;
-        let columns: Vec<String> = target.key.iter().cloned().chain(target.values().map(str::to_owned)).collect();
-        let mut flags = check_flags(&target.checks);
-        if let Some(condition) = &target.condition {
-            flags.push((SCOPE_COLUMN.to_owned(), condition.clone()));
-        }
-        let query = Query { relation: target.from.clone(), columns: Some(columns), flags, casts: target.casts.clone() };
-        let mut stream = self.sql.stream(query).await?;
-        let mut shuffle: Option<Shuffle> = None;
-        while let Some(batch) = stream.try_next().await? {
-            let batch = in_scope(batch)?;
-            count_checks(&target.checks, &target.from, &batch, counts)?;
-            let schema = keyed_schema(batch.schema_ref());
-            let (batch, missing) = keyed(&batch, &target.key, &schema)?;
-            counts.without_key(missing);
-            let name = format!("{}-rows", target.scope.0);
-            shuffle.get_or_insert_with(|| Shuffle::new(schema, self.budget / 2, self.work, &name)).push(&batch)?;
-        }
-        Ok(shuffle.unwrap_or_else(|| Shuffle::new(self.empty_owners(), self.budget / 2, self.work, "none")))
+impl Marked {
+    fn bytes(&self, range: usize) -> usize {
+        self.owners.bytes(range) + self.children.iter().map(|child| child.bytes(range)).sum::<usize>()
     }
 
-    async fn shuffle_child(&self, index: usize, counts: &mut Counts) -> Result<Shuffle> {
-        let child = &self.target.children[index];
-        let columns: Vec<String> = child.by.iter().chain(&child.columns).cloned().collect();
-        let flags = check_flags(&child.checks);
-        let casts = self.part_types(&child.name);
-        let query = Query { relation: child.from.clone(), columns: Some(columns), flags, casts };
-        let mut stream = self.sql.stream(query).await?;
-        let share = self.budget / 2 / self.target.children.len().max(1);
-        let mut shuffle: Option<Shuffle> = None;
-        while let Some(batch) = stream.try_next().await? {
-            count_checks(&child.checks, &child.from, &batch, counts)?;
-            let schema = keyed_schema(batch.schema_ref());
-            let (batch, _) = keyed(&batch, &child.by, &schema)?;
-            let name = format!("{}-{}", self.target.scope.0, index);
-            shuffle.get_or_insert_with(|| Shuffle::new(schema, share, self.work, &name)).push(&batch)?;
-        }
-        Ok(shuffle.unwrap_or_else(|| Shuffle::new(self.empty_child(index), share, self.work, "none")))
-    }
-
-    /// The types that the parts of a child have in the target.
-    fn part_types(&self, child: &str) -> Vec<(String, ColumnType)> {
-        let Ok(DataType::List(item)) = self.target.schema.field_with_name(child).map(Field::data_type) else {
-            return Vec::new();
-        };
-        let DataType::Struct(fields) = item.data_type() else { return Vec::new() };
-        fields.iter().filter_map(|field| Some((field.name().clone(), column_type(field)?))).collect()
-    }
-
-    fn empty_owners(&self) -> SchemaRef {
-        let mut fields: Vec<Field> = self
-            .target
-            .schema
-            .fields()
-            .iter()
-            .filter(|field| !self.target.children.iter().any(|child| child.name == *field.name()))
-            .map(|field| field.as_ref().clone())
-            .collect();
-        fields.extend(flag_fields(&self.target.checks));
-        keyed_schema(&Arc::new(Schema::new(fields)))
-    }
-
-    fn empty_child(&self, index: usize) -> SchemaRef {
-        let child = &self.target.children[index];
-        let all = self.sql.schema(&child.from).unwrap_or_else(|| Arc::new(Schema::empty()));
-        let wanted = child.by.iter().chain(&child.columns);
-        let mut fields: Vec<Field> = wanted.filter_map(|name| all.field_with_name(name).ok().cloned()).collect();
-        fields.extend(flag_fields(&child.checks));
-        keyed_schema(&Arc::new(Schema::new(fields)))
+    fn rows(&mut self, target: &Target, from: usize, to: usize) -> Result<Rows> {
+        let owners = self.owners.read(from, to)?;
+        let children = self.children.iter_mut().map(|child| child.read(from, to)).collect::<Result<Vec<_>>>()?;
+        Ok(Rows::of_marks(target, &owners, &children, (start_of(from), end_of(to - 1))))
     }
 }
 
-/// The end of a range of buckets that fits in memory together.
-fn range_end(from: usize, owners: &Shuffle, children: &[Shuffle]) -> usize {
-    let mut bytes = 0;
-    let mut to = from;
-    while to < BUCKETS {
-        bytes += owners.bytes(to) + children.iter().map(|child| child.bytes(to)).sum::<usize>();
-        if to > from && bytes > RANGE_BYTES {
-            break;
-        }
-        to += 1;
+impl Taken {
+    fn bytes(&self, range: usize) -> usize {
+        self.owners.bytes(range) + self.children.iter().map(|child| child.bytes(range)).sum::<usize>()
     }
-    to
-}
 
-fn in_scope(batch: RecordBatch) -> Result<RecordBatch> {
-    match batch.column_by_name(SCOPE_COLUMN) {
-        Some(flags) => {
-            let inside: BooleanArray = flags.as_boolean().iter().map(|inside| Some(inside.unwrap_or(false))).collect();
-            Ok(filter_record_batch(&batch, &inside)?)
-        }
-        None => Ok(batch),
+    fn values(&mut self, target: &Target, from: usize, to: usize) -> Result<ValuesOfRows> {
+        let owners = self.owners.read(from, to)?;
+        let children = self.children.iter_mut().map(|child| child.read(from, to)).collect::<Result<Vec<_>>>()?;
+        ValuesOfRows::build(target, &owners, &children)
     }
 }
 
-fn check_flags(checks: &[TargetCheck]) -> Vec<(String, SqlText)> {
-    checks.iter().enumerate().map(|(index, check)| (check_column(index), check.expect.clone())).collect()
+/// Neighbouring ranges that fit in memory together.
+fn ranges(bytes: impl Fn(usize) -> usize) -> Vec<(usize, usize)> {
+    let mut all = Vec::new();
+    let (mut from, mut sum) = (0, 0);
+    for range in 0..RANGES {
+        let more = bytes(range);
+        if range > from && sum + more > TOGETHER {
+            all.push((from, range));
+            (from, sum) = (range, 0);
+        }
+        sum += more;
+    }
+    all.push((from, RANGES));
+    all
 }
 
-fn flag_fields(checks: &[TargetCheck]) -> impl Iterator<Item = Field> {
-    (0..checks.len()).map(|index| Field::new(check_column(index), DataType::Boolean, true))
+/// The range a hash is in.
+fn range_of(hash: Hash) -> usize {
+    usize::try_from(hash >> RANGE_SHIFT).unwrap_or(0)
+}
+
+/// The first hash of a range.
+fn start_of(range: usize) -> Hash {
+    (range as Hash) << RANGE_SHIFT
+}
+
+/// The first hash above a range; `None` above the last.
+fn end_of(range: usize) -> Option<Hash> {
+    (range + 1 < RANGES).then(|| start_of(range + 1))
 }
 
 /// Counts the rows of a relation that fail its checks, without comparing them with anything: for
@@ -290,31 +395,27 @@ fn flag_fields(checks: &[TargetCheck]) -> impl Iterator<Item = Field> {
 /// `InvalidData` when a check says `stop`; those of SQL.
 pub(crate) async fn count_failures(sql: &Sql, relation: &str, checks: &[TargetCheck]) -> Result<Counts> {
     let mut counts = Counts::default();
-    let query = Query {
-        relation: relation.to_owned(),
-        columns: Some(Vec::new()),
-        flags: check_flags(checks),
-        casts: Vec::new(),
-    };
-    let mut stream = sql.stream(query).await?;
-    while let Some(batch) = stream.try_next().await? {
-        count_checks(checks, relation, &batch, &mut counts)?;
-    }
+    let failed = read::failures(sql, relation, checks).await?;
+    counts.checks(relation, checks, &failed)?;
     Ok(counts)
 }
 
-fn count_checks(checks: &[TargetCheck], relation: &str, batch: &RecordBatch, counts: &mut Counts) -> Result<()> {
-    for (index, check) in checks.iter().enumerate() {
-        let Some(flags) = batch.column_by_name(&check_column(index)) else { continue };
-        let flags = flags.as_boolean();
-        let failed = (0..flags.len()).filter(|row| flags.is_null(*row) || !flags.value(*row)).count() as u64;
-        counts.check(&check.name, failed);
-        if failed > 0 && check.otherwise == obmen_spec::pipeline::Otherwise::Stop {
-            let message = format!("check `{}` failed for {failed} rows of `{relation}`: nothing was sent", check.name);
-            return Err(obmen_sdk::Error::invalid_data(message));
+impl Counts {
+    /// Adds rows that failed checks.
+    ///
+    /// # Errors
+    /// `InvalidData` when one of them says `stop`.
+    fn checks(&mut self, relation: &str, checks: &[TargetCheck], failed: &[u64]) -> Result<()> {
+        for (check, failed) in checks.iter().zip(failed) {
+            self.check(&check.name, *failed);
+            if *failed > 0 && check.otherwise == Otherwise::Stop {
+                let message =
+                    format!("check `{}` failed for {failed} rows of `{relation}`: nothing was sent", check.name);
+                return Err(Error::invalid_data(message));
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 fn null_row(schema: &SchemaRef) -> Result<RecordBatch> {

@@ -1,204 +1,134 @@
-//! The rows of one range of key hashes: sorted, with their children, hashed.
+//! The rows of one range of key hashes, as they are compared: sorted, each key once, without values.
 
-use crate::hash::{Hash, hash_rows};
-use crate::table::{KEY, hash_at};
-use crate::target::{ChildTarget, Target, TargetCheck};
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, StructArray, UInt32Array};
-use arrow::buffer::{OffsetBuffer, ScalarBuffer};
-use arrow::compute::{take, take_record_batch};
-use arrow::datatypes::{DataType, FieldRef, SchemaRef};
-use arrow::record_batch::RecordBatch;
-use arrow::row::{RowConverter, SortField};
-use obmen_sdk::{Error, Result};
-use std::sync::Arc;
+use super::flaw::Flaw;
+use super::marks::{flaw_in, hash_in, width};
+use crate::hash::{Hash, WithParts};
+use crate::target::Target;
 
 /// The rows of one range, ascending by key hash, each key once.
+#[derive(Debug)]
 pub(super) struct Rows {
     /// Key hashes.
     pub(super) keys: Vec<Hash>,
     /// Row hashes over the compared columns.
     pub(super) hashes: Vec<Hash>,
     /// Why a row must not be sent; `None` if it may.
-    pub(super) invalid: Vec<Option<String>>,
-    /// The rows, with the target's columns.
-    pub(super) values: RecordBatch,
+    pub(super) flaws: Vec<Option<Flaw>>,
     /// For each `after`, the hash of the parent's key.
     pub(super) parents: Vec<Vec<Hash>>,
     /// The key hashes the range is of: from, and up to but without.
     pub(super) range: (Hash, Option<Hash>),
 }
 
-/// The name of the flag column of a check.
-pub(super) fn check_column(index: usize) -> String {
-    format!("{}check_{index}", crate::table::OURS)
+/// The bytes of an owner's mark: key, hash of its own columns, parents.
+pub(super) fn owner_width(target: &Target) -> usize {
+    width(2 + target.after.len())
 }
+
+/// The bytes of a part's mark: the owner's key, its own key, its hash.
+pub(super) const PART_WIDTH: usize = width(3);
 
 impl Rows {
-    /// Sorts rows of the relation and its children and puts them together.
-    pub(super) fn build(
+    /// Sorts the marks of a relation and of its children (one vector per child of the target) and puts them together.
+    pub(super) fn of_marks(
         target: &Target,
-        owners: &RecordBatch,
-        children: &[RecordBatch],
+        owners: &[u8],
+        children: &[Vec<u8>],
         range: (Hash, Option<Hash>),
-    ) -> Result<Self> {
-        let (owners, keys, repeated) = distinct(owners)?;
-        let mut invalid = failed_checks(&target.checks, &owners)?;
-        for (reason, repeated) in invalid.iter_mut().zip(&repeated) {
-            if *repeated {
-                *reason = Some("the key is not unique".to_owned());
+    ) -> Self {
+        let links = target.after.len();
+        let marks: Vec<&[u8]> = owners.chunks_exact(owner_width(target)).collect();
+        let mut order: Vec<(Hash, usize)> =
+            marks.iter().enumerate().map(|(at, mark)| (hash_in(mark, 0), at)).collect();
+        order.sort_unstable();
+        let mut rows = Self {
+            keys: Vec::with_capacity(order.len()),
+            hashes: Vec::with_capacity(order.len()),
+            flaws: Vec::with_capacity(order.len()),
+            parents: vec![Vec::with_capacity(order.len()); links],
+            range,
+        };
+        for (key, at) in order {
+            if rows.keys.last() == Some(&key) {
+                if let Some(flaw) = rows.flaws.last_mut() {
+                    *flaw = Some(Flaw::Repeated);
+                }
+                continue;
+            }
+            let mark = marks[at];
+            rows.keys.push(key);
+            rows.hashes.push(hash_in(mark, 1));
+            rows.flaws.push(Flaw::of_row(flaw_in(mark, 2 + links)));
+            for (link, hashes) in rows.parents.iter_mut().enumerate() {
+                hashes.push(hash_in(mark, 2 + link));
             }
         }
-        let mut columns: Vec<ArrayRef> = Vec::with_capacity(target.schema.fields().len());
-        for field in target.schema.fields() {
-            let child = target.children.iter().zip(children).find(|(child, _)| child.name == *field.name());
-            columns.push(match child {
-                Some((child, parts)) => attach(child, parts, field, &keys, &mut invalid)?,
-                None => owners
-                    .column_by_name(field.name())
-                    .map(Arc::clone)
-                    .ok_or_else(|| Error::internal(format!("no column `{}` in `{}`", field.name(), target.from)))?,
-            });
+        if !target.children.is_empty() {
+            rows.attach(target, children);
         }
-        let values = RecordBatch::try_new(Arc::clone(&target.schema), columns)?;
-        let hashes = hash_rows(&values, &target.compare)?;
-        let parents =
-            target.after.iter().map(|link| crate::hash::hash_keys(&values, &link.by)).collect::<Result<Vec<_>>>()?;
-        Ok(Self { keys, hashes, invalid, values, parents, range })
+        rows
+    }
+
+    /// Takes the parts into the hashes of their owners. Parts without an owner stay out.
+    fn attach(&mut self, target: &Target, children: &[Vec<u8>]) {
+        let mut lists: Vec<Parts> =
+            children.iter().enumerate().map(|(index, marks)| Parts::sorted(index, marks)).collect();
+        // lists are hashed in the order of their names, flaws are found in the order of the children
+        let mut compared: Vec<usize> = (0..target.children.len())
+            .filter(|index| target.compare.contains(&target.children[*index].name))
+            .collect();
+        compared.sort_by_key(|index| target.children[*index].name.as_str());
+        for ((key, hash), flaw) in self.keys.iter().zip(&mut self.hashes).zip(&mut self.flaws) {
+            for list in &mut lists {
+                *flaw = list.take(*key).or(*flaw);
+            }
+            if !compared.is_empty() {
+                let mut all = WithParts::new(*hash);
+                for index in &compared {
+                    all.add(&mut lists[*index].taken);
+                }
+                *hash = all.hash();
+            }
+        }
     }
 }
 
-/// Rows ascending by key hash, each key once, and whether it stood there more than once.
-fn distinct(batch: &RecordBatch) -> Result<(RecordBatch, Vec<Hash>, Vec<bool>)> {
-    let hashes = batch.column(0).as_fixed_size_binary();
-    let all: Vec<Hash> = (0..batch.num_rows()).map(|row| hash_at(hashes, row)).collect();
-    let mut order: Vec<u32> = (0_u32..).take(all.len()).collect();
-    order.sort_by_key(|row| all.get(*row as usize).copied());
-    let mut keys: Vec<Hash> = Vec::with_capacity(all.len());
-    let mut repeated: Vec<bool> = Vec::with_capacity(all.len());
-    let mut kept: Vec<u32> = Vec::with_capacity(all.len());
-    for row in order {
-        let key = all[row as usize];
-        if keys.last() == Some(&key) {
-            if let Some(last) = repeated.last_mut() {
-                *last = true;
-            }
-        } else {
-            keys.push(key);
-            repeated.push(false);
-            kept.push(row);
-        }
+/// The parts of one child, ascending by owner and key.
+struct Parts {
+    child: usize,
+    /// Owner, own key, hash, flaw.
+    parts: Vec<(Hash, Hash, Hash, u16)>,
+    next: usize,
+    /// Hashes of the parts of the owner asked for last.
+    taken: Vec<Hash>,
+}
+
+impl Parts {
+    fn sorted(child: usize, marks: &[u8]) -> Self {
+        let mut parts: Vec<(Hash, Hash, Hash, u16)> = marks
+            .chunks_exact(PART_WIDTH)
+            .map(|mark| (hash_in(mark, 0), hash_in(mark, 1), hash_in(mark, 2), flaw_in(mark, 3)))
+            .collect();
+        parts.sort_unstable();
+        Self { child, parts, next: 0, taken: Vec::new() }
     }
-    Ok((take_record_batch(batch, &UInt32Array::from(kept))?, keys, repeated))
-}
 
-fn failed_checks(checks: &[TargetCheck], rows: &RecordBatch) -> Result<Vec<Option<String>>> {
-    let mut invalid: Vec<Option<String>> = vec![None; rows.num_rows()];
-    for (index, check) in checks.iter().enumerate() {
-        if check.otherwise != obmen_spec::pipeline::Otherwise::Reject {
-            continue;
+    /// Goes to an owner (they are asked for in ascending order); gives what is wrong with its parts.
+    fn take(&mut self, owner: Hash) -> Option<Flaw> {
+        self.taken.clear();
+        while self.parts.get(self.next).is_some_and(|part| part.0 < owner) {
+            self.next += 1;
         }
-        let name = check_column(index);
-        let passed: &BooleanArray = rows
-            .column_by_name(&name)
-            .and_then(|column| column.as_boolean_opt())
-            .ok_or_else(|| Error::internal(format!("no flag for the check `{}`", check.name)))?;
-        for (row, reason) in invalid.iter_mut().enumerate() {
-            if reason.is_none() && !(passed.is_valid(row) && passed.value(row)) {
-                *reason = Some(format!("check `{}`", check.name));
+        let (mut flaw, mut before) = (None, None);
+        while let Some((_, key, hash, mark)) = self.parts.get(self.next).filter(|part| part.0 == owner) {
+            flaw = Flaw::of_part(self.child, *mark).or(flaw);
+            if before == Some(*key) && flaw.is_none() {
+                flaw = Some(Flaw::PartRepeated(self.child));
             }
+            before = Some(*key);
+            self.taken.push(*hash);
+            self.next += 1;
         }
+        flaw
     }
-    Ok(invalid)
-}
-
-/// The parts of a child as a list per owner, ascending by the child's key. Parts without an owner stay out.
-fn attach(
-    child: &ChildTarget,
-    parts: &RecordBatch,
-    field: &FieldRef,
-    owners: &[Hash],
-    invalid: &mut [Option<String>],
-) -> Result<ArrayRef> {
-    let hashes = parts.column(0).as_fixed_size_binary();
-    let part_keys = child
-        .key
-        .iter()
-        .map(|name| {
-            parts.column_by_name(name).map(Arc::clone).ok_or_else(|| Error::internal(format!("no column `{name}`")))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let sort = part_keys.iter().map(|array| SortField::new(array.data_type().clone())).collect();
-    let sortable = RowConverter::new(sort)?.convert_columns(&part_keys)?;
-    let mut order: Vec<(Hash, u32)> =
-        (0_u32..).zip(0..parts.num_rows()).map(|(at, row)| (hash_at(hashes, row), at)).collect();
-    order.sort_unstable_by(|(one, a), (other, b)| {
-        one.cmp(other).then_with(|| sortable.row(*a as usize).cmp(&sortable.row(*b as usize))).then(a.cmp(b))
-    });
-    let failed = failed_checks(&child.checks, parts)?;
-    let mut kept: Vec<u32> = Vec::with_capacity(order.len());
-    let mut offsets: Vec<i32> = Vec::with_capacity(owners.len() + 1);
-    offsets.push(0);
-    let mut next = order.iter().peekable();
-    for (owner, reason) in owners.iter().zip(invalid) {
-        while next.next_if(|(hash, _)| hash < owner).is_some() {}
-        let mut before: Option<u32> = None;
-        while let Some((_, at)) = next.next_if(|(hash, _)| hash == owner) {
-            let row = *at as usize;
-            if part_keys.iter().any(|array| array.is_null(row)) {
-                *reason = Some(format!("a part of `{}` has no {}", child.name, child.key.join(", ")));
-            }
-            if before.is_some_and(|before| sortable.row(before as usize) == sortable.row(row)) {
-                *reason = Some(format!("two parts of `{}` have the same {}", child.name, child.key.join(", ")));
-            }
-            if let Some(failed) = &failed[row] {
-                *reason = Some(format!("{failed} (a part of `{}`)", child.name));
-            }
-            before = Some(*at);
-            kept.push(*at);
-        }
-        offsets.push(i32::try_from(kept.len()).map_err(|_| Error::internal("too many parts in one range"))?);
-    }
-    let DataType::List(item) = field.data_type() else {
-        return Err(Error::internal(format!("child `{}` is not a list", child.name)));
-    };
-    let DataType::Struct(fields) = item.data_type() else {
-        return Err(Error::internal(format!("child `{}` is not a list of records", child.name)));
-    };
-    let rows = UInt32Array::from(kept);
-    let columns = child
-        .columns
-        .iter()
-        .map(|name| {
-            let array = parts.column_by_name(name).ok_or_else(|| Error::internal(format!("no column `{name}`")))?;
-            Ok(take(array, &rows, None)?)
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let records = StructArray::try_new_with_length(fields.clone(), columns, None, rows.len())?;
-    let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-    Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, Arc::new(records), None)?))
-}
-
-/// A batch with the key hash in front; rows whose key has a NULL are left out and counted.
-pub(super) fn keyed(batch: &RecordBatch, key: &[String], schema: &SchemaRef) -> Result<(RecordBatch, u64)> {
-    let columns: Vec<&ArrayRef> = key.iter().filter_map(|name| batch.column_by_name(name)).collect();
-    let complete = |row: usize| columns.iter().all(|column| column.is_valid(row));
-    let (batch, missing) = if columns.iter().all(|column| column.null_count() == 0) {
-        (batch.clone(), 0)
-    } else {
-        let kept: BooleanArray = (0..batch.num_rows()).map(|row| Some(complete(row))).collect();
-        let whole = arrow::compute::filter_record_batch(batch, &kept)?;
-        let missing = batch.num_rows() - whole.num_rows();
-        (whole, missing as u64)
-    };
-    let hashes = crate::hash::hash_keys(&batch, key)?;
-    let mut arrays = vec![crate::table::hash_array(&hashes)];
-    arrays.extend(batch.columns().iter().map(Arc::clone));
-    Ok((RecordBatch::try_new(Arc::clone(schema), arrays)?, missing))
-}
-
-/// The schema of [`keyed`] batches.
-pub(super) fn keyed_schema(schema: &SchemaRef) -> SchemaRef {
-    let mut fields = vec![Arc::new(crate::table::hash_field(KEY))];
-    fields.extend(schema.fields().iter().map(Arc::clone));
-    Arc::new(arrow::datatypes::Schema::new(fields))
 }

@@ -98,7 +98,7 @@ impl Engine<'_> {
         let needed = Needed::DeliveredAnd(&needed);
         let prepared = self.prepare(&state, pipeline, options, &work, now, &mut report, needed).await?;
         let target = find_target(prepared.targets, pipeline, sink)?;
-        let target = shown.target(&prepared.sql, &target, target.scope)?;
+        let target = Arc::new(shown.target(&prepared.sql, &target, target.scope)?);
         let (file, counts) = self.compare(&prepared.sql, &state, &target, work.path(), now).await?;
         let mut report = AdoptReport {
             rows: counts.read - counts.deletes,
@@ -149,7 +149,7 @@ impl Engine<'_> {
         // what is shown becomes a baseline of its own first, with which our rows are then compared
         let aside = state.scope("", &format!("adopt-{}", target.scope.0), "")?;
         commit::replace(&state, aside, 0, None, &BTreeSet::new())?;
-        let seen = shown.target(&prepared.sql, &target, aside)?;
+        let seen = Arc::new(shown.target(&prepared.sql, &target, aside)?);
         let recipe = state.recipe(target.scope, &recipe::text(&seen.schema, &seen.key, &seen.compare))?;
         let (file, counts) = self.compare(&prepared.sql, &state, &seen, work.path(), now).await?;
         if counts.invalid > 0 {
@@ -160,7 +160,7 @@ impl Engine<'_> {
             return Err(Error::invalid_data(message).with("setting", "--from"));
         }
         commit::replace(&state, aside, seen.recipe, file.as_deref(), &BTreeSet::new())?;
-        let ours = Target { scope: aside, ..unguarded(&target, &seen) };
+        let ours = Arc::new(Target { scope: aside, ..unguarded(&target, &seen) });
         let (difference, compared) = self.compare(&prepared.sql, &state, &ours, work.path(), now).await?;
         let (extra, extra_keys) = extras(&state, difference.as_deref(), &target)?;
         commit::replace(&state, target.scope, recipe, file.as_deref(), &extra)?;
@@ -187,7 +187,7 @@ impl Engine<'_> {
         &self,
         sql: &Sql,
         state: &State,
-        target: &Target,
+        target: &Arc<Target>,
         work: &Path,
         now: DateTime<Utc>,
     ) -> Result<(Option<String>, Counts)> {

@@ -6,6 +6,10 @@ use crate::hash::Hash;
 use chrono::{DateTime, Utc};
 use obmen_sdk::{Outcome, Result};
 use rusqlite::{Transaction, params};
+use std::collections::BTreeSet;
+
+/// The outcome of a row that stands between the rows of a load and did not go with it.
+const LEFT_OUT: &str = "left_out";
 
 /// Where a load stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +61,7 @@ pub struct OutcomeRecord {
     pub scope: ScopeId,
     /// The row in the plan file.
     pub row: u64,
-    /// `acked` (with a remote id), `accepted`, `rejected`, `altered` or `unknown`.
+    /// `acked` (with a remote id), `accepted`, `rejected`, `altered`, `unknown` or `left_out`.
     pub outcome: String,
     /// The class of a refusal.
     pub class: Option<String>,
@@ -103,11 +107,19 @@ impl LoadState {
 }
 
 impl State {
-    /// Commits that a portion is about to leave: from now on its keys are in doubt.
+    /// Commits that a portion is about to leave: from now on its keys are in doubt. `left_out`: due rows between the
+    /// first and the last of a part that do not go with it.
     ///
     /// # Errors
     /// Those of the database; nothing may be sent then.
-    pub fn begin_load(&self, load: &str, plan: &str, parts: &[LoadPart], now: DateTime<Utc>) -> Result<()> {
+    pub fn begin_load(
+        &self,
+        load: &str,
+        plan: &str,
+        parts: &[LoadPart],
+        left_out: &[(ScopeId, u64)],
+        now: DateTime<Utc>,
+    ) -> Result<()> {
         self.transaction(|db| {
             db.execute(
                 "INSERT INTO loads (id, plan, state, started) VALUES (?1, ?2, 'in_doubt', ?3)",
@@ -118,6 +130,10 @@ impl State {
                     "INSERT INTO load_parts (load, scope, first, last, rows) VALUES (?1, ?2, ?3, ?4, ?5)",
                     params![load, part.scope.0, signed(part.first), signed(part.last), signed(part.rows)],
                 )?;
+            }
+            for (scope, row) in left_out {
+                let sql = "INSERT INTO outcomes (load, scope, row, outcome) VALUES (?1, ?2, ?3, ?4)";
+                db.prepare_cached(sql)?.execute(params![load, scope.0, signed(*row), LEFT_OUT])?;
             }
             Ok(())
         })
@@ -204,7 +220,20 @@ impl State {
         Ok(loads)
     }
 
-    /// Rows of a load that were not simply acked.
+    /// Due rows between the first and the last of a load's part that did not go with it.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn left_out(&self, load: &str, scope: ScopeId) -> Result<BTreeSet<u64>> {
+        let sql = "SELECT row FROM outcomes WHERE load = ?1 AND scope = ?2 AND outcome = ?3";
+        let mut statement = self.db.prepare_cached(sql).map_err(sql_error)?;
+        let rows = statement
+            .query_map(params![load, scope.0, LEFT_OUT], |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()))
+            .map_err(sql_error)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(sql_error)
+    }
+
+    /// Rows of a load that were not simply acked, those left out of it among them.
     ///
     /// # Errors
     /// Those of the database.

@@ -53,6 +53,16 @@ impl Baseline {
         self.files.is_empty()
     }
 
+    /// Whether any row was compared under another recipe.
+    pub(crate) fn has_other_recipes(&self, recipe: i64) -> Result<bool> {
+        for (_, file) in &self.files {
+            if !file.holds_only(RECIPE, recipe)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Starts reading in the order of key hashes.
     pub(crate) fn cursor(&self) -> Result<BaselineCursor> {
         let inputs = self.files.iter().map(|(_, file)| Input::open(file)).collect::<Result<Vec<_>>>()?;

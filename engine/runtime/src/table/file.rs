@@ -12,6 +12,7 @@ use parquet::arrow::arrow_reader::{
     RowSelector,
 };
 use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::statistics::Statistics;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,6 +63,17 @@ impl RowFile {
         }
         let reader = self.reader(Some(names), Some(RowSelection::from(selectors)))?;
         Ok(reader.map(|batch| batch.map_err(Error::from)))
+    }
+
+    /// Whether a whole-number column is known to have nothing but `value` in it.
+    pub(crate) fn holds_only(&self, name: &str, value: i64) -> Result<bool> {
+        let column = self.schema().index_of(name)?;
+        let leaf = self.metadata.parquet_schema().columns().iter().position(|leaf| leaf.path().parts() == [name]);
+        let leaf = leaf.unwrap_or(column);
+        Ok(self.metadata.metadata().row_groups().iter().all(|group| match group.column(leaf).statistics() {
+            Some(Statistics::Int64(found)) => found.min_opt() == Some(&value) && found.max_opt() == Some(&value),
+            _ => false,
+        }))
     }
 
     /// All columns of the rows at `rows` (ascending), as one batch.

@@ -107,6 +107,7 @@ fn properties() -> WriterProperties {
         .set_write_batch_size(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_column_statistics_enabled(plain(KEY), EnabledStatistics::Page)
+        .set_column_statistics_enabled(plain(super::RECIPE), EnabledStatistics::Chunk)
         .set_column_dictionary_enabled(plain(KEY), false)
         .set_column_compression(plain(KEY), Compression::UNCOMPRESSED)
         .set_column_dictionary_enabled(plain(super::ROW), false)
