@@ -191,7 +191,8 @@ fn sent_of_load(
         let file = plan.sinks.iter().find(|sink| sink.scope == part.scope).and_then(|sink| sink.file.as_ref());
         let (Some(file), true) = (file, filter.sink.as_ref().is_none_or(|sink| *sink == name)) else { continue };
         let file = PlanFile::open(state, file)?;
-        let numbers: Vec<u64> = file.part(part, &state.left_out(&load.id, part.scope)?)?.into_iter().map(|(at, _)| at).collect();
+        let numbers: Vec<u64> =
+            file.part(part, &state.left_out(&load.id, part.scope)?)?.into_iter().map(|(at, _)| at).collect();
         for chunk in numbers.chunks(4096) {
             let rows = file.rows(chunk)?;
             for (at, number) in chunk.iter().enumerate() {

@@ -67,6 +67,9 @@ pub(crate) async fn run(session: &Session, arguments: &Arguments) -> Result<Exit
         }),
         user: arguments.user.clone(),
     };
+    // listening begins before anybody is told that there is something to stop
+    let mut stopping = std::pin::pin!(interrupted());
+    let heard = futures::poll!(stopping.as_mut()).is_ready();
     let running = session.sandbox.start(options).await?;
     let (trade, shop) = (running.trade_url.as_deref(), running.shop_url.as_deref());
     if session.console.is_json() {
@@ -75,7 +78,9 @@ pub(crate) async fn run(session: &Session, arguments: &Arguments) -> Result<Exit
         session.console.result(&told(arguments, trade, shop))?;
     }
     session.console.say("Ctrl-C stops them");
-    interrupted().await;
+    if !heard {
+        stopping.await;
+    }
     running.stop.await;
     Ok(Exit::Done)
 }

@@ -229,8 +229,7 @@ impl Judge<'_> {
             created: there.map_or(-1, |known| known.created),
             note: None,
         };
-        let decision =
-            |row: PlanRow, approved| Decision { row, known, values: Values::New, approved, absent: false };
+        let decision = |row: PlanRow, approved| Decision { row, known, values: Values::New, approved, absent: false };
         if let Some(flaw) = rows.flaws[at] {
             row.why = Why::Invalid;
             row.note = Some(flaw.text(target));

@@ -154,18 +154,13 @@ impl Diff<'_> {
             marked.push(marks);
             taken.push(rows);
         }
-        Ok((
-            Marked { owners: marked.remove(0), children: marked },
-            Taken { owners: taken.remove(0), children: taken },
-        ))
+        Ok((Marked { owners: marked.remove(0), children: marked }, Taken { owners: taken.remove(0), children: taken }))
     }
 
     async fn read_side(&self, side: Side, wish: Wish, counts: &mut Counts) -> Result<(Marks, Shuffle)> {
         let (name, width, parts) = match side {
             Side::Owners => (format!("{}-rows", self.target.scope.0), owner_width(self.target), 1),
-            Side::Child(index) => {
-                (format!("{}-{index}", self.target.scope.0), PART_WIDTH, self.target.children.len())
-            }
+            Side::Child(index) => (format!("{}-{index}", self.target.scope.0), PART_WIDTH, self.target.children.len()),
         };
         let share = self.budget / 4 / parts;
         let mut marks = Marks::new(width, share, self.work, &name);
@@ -236,8 +231,7 @@ impl Diff<'_> {
     ) -> Result<()> {
         let mut left = decisions;
         for (from, to) in ranges(|range| taken.bytes(range)) {
-            let inside = end_of(to - 1)
-                .map_or(left.len(), |end| left.partition_point(|decision| decision.key() < end));
+            let inside = end_of(to - 1).map_or(left.len(), |end| left.partition_point(|decision| decision.key() < end));
             let (now, later) = left.split_at(inside);
             if !now.is_empty() {
                 self.write_with(now, &taken.values(self.target, from, to)?, baseline, writer)?;

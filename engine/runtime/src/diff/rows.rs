@@ -30,16 +30,10 @@ pub(super) const PART_WIDTH: usize = width(3);
 
 impl Rows {
     /// Sorts the marks of a relation and of its children (one vector per child of the target) and puts them together.
-    pub(super) fn of_marks(
-        target: &Target,
-        owners: &[u8],
-        children: &[Vec<u8>],
-        range: (Hash, Option<Hash>),
-    ) -> Self {
+    pub(super) fn of_marks(target: &Target, owners: &[u8], children: &[Vec<u8>], range: (Hash, Option<Hash>)) -> Self {
         let links = target.after.len();
         let marks: Vec<&[u8]> = owners.chunks_exact(owner_width(target)).collect();
-        let mut order: Vec<(Hash, usize)> =
-            marks.iter().enumerate().map(|(at, mark)| (hash_in(mark, 0), at)).collect();
+        let mut order: Vec<(Hash, usize)> = marks.iter().enumerate().map(|(at, mark)| (hash_in(mark, 0), at)).collect();
         order.sort_unstable();
         let mut rows = Self {
             keys: Vec::with_capacity(order.len()),
@@ -74,9 +68,8 @@ impl Rows {
         let mut lists: Vec<Parts> =
             children.iter().enumerate().map(|(index, marks)| Parts::sorted(index, marks)).collect();
         // lists are hashed in the order of their names, flaws are found in the order of the children
-        let mut compared: Vec<usize> = (0..target.children.len())
-            .filter(|index| target.compare.contains(&target.children[*index].name))
-            .collect();
+        let mut compared: Vec<usize> =
+            (0..target.children.len()).filter(|index| target.compare.contains(&target.children[*index].name)).collect();
         compared.sort_by_key(|index| target.children[*index].name.as_str());
         for ((key, hash), flaw) in self.keys.iter().zip(&mut self.hashes).zip(&mut self.flaws) {
             for list in &mut lists {

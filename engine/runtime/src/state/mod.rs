@@ -3,10 +3,10 @@
 //!
 //! ```text
 //! .obmen/<profile>/
-//!   state.db      runs, plans, loads, doubts, retries, holds (schema.sql)
+//!   state.db      runs, plans, loads, doubts, retries, holds (schema.sql, then schema_N.sql)
 //!   lock          who is writing
 //!   plans/        one file per plan and sink: queue before, journal after
-//!   baseline/     what each sink is known to have
+//!   baseline/     what each sink is known to have, indexes of it, and its list of files for other programs
 //!   connections/  folders lent to connectors
 //!   work/         scratch of the run under way
 //! ```
@@ -15,27 +15,28 @@
 //! their folder too, before the transaction that names them.
 
 mod doubts;
+mod format;
 mod holds;
 mod loads;
 mod lock;
 mod plans;
 mod scopes;
+mod segments;
 
 pub use doubts::{Doubt, Retry};
 pub use holds::{Decision, Hold, HoldReason, HoldState};
 pub use loads::{LoadPart, LoadRecord, LoadState, OutcomeRecord, SettledRow};
 pub use lock::StateLock;
 pub use plans::{PlanRecord, PlanSinkRecord, PlanState, RunRecord};
-pub use scopes::{ScopeId, SegmentRecord};
+pub use scopes::ScopeId;
+pub use segments::{FileMark, SegmentRecord};
 
 use crate::hash::Hash;
+use crate::table::disk::about_to;
 use chrono::{DateTime, Utc};
 use obmen_sdk::{Error, ErrorKind, Result};
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
-
-/// The version of the folder's layout; a newer one is refused.
-const FORMAT: &str = "1";
 
 /// How carefully writes reach the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,7 @@ impl State {
     }
 
     /// Opens the state of a profile for reading; `None` if there is none yet. Never waits for a run.
+    /// A state of an older version is brought to this one first.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
@@ -84,7 +86,10 @@ impl State {
         let db = Connection::open_with_flags(file, flags).map_err(|error| at(sql_error(error), folder))?;
         db.busy_timeout(std::time::Duration::from_secs(10)).map_err(sql_error)?;
         let state = Self { folder: folder.to_owned(), db, durability: Durability::Synced };
-        state.check_format().map_err(|error| at(error, folder))?;
+        if format::version(&state.db).map_err(|error| at(error, folder))? == 0 {
+            return Ok(None);
+        }
+        format::migrate(&state.db).map_err(|error| at(error, folder))?;
         Ok(Some(state))
     }
 
@@ -107,33 +112,12 @@ impl State {
         self.db.busy_timeout(std::time::Duration::from_secs(10)).map_err(sql_error)?;
         self.db.pragma_update(None, "journal_mode", journal).map_err(sql_error)?;
         self.db.pragma_update(None, "synchronous", synchronous).map_err(sql_error)?;
-        self.db.execute_batch(include_str!("schema.sql")).map_err(sql_error)?;
-        self.db
-            .execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('format', ?1)", [FORMAT])
-            .map_err(sql_error)?;
-        self.check_format()
-    }
-
-    fn check_format(&self) -> Result<()> {
-        let found: Option<String> = self
-            .db
-            .query_row("SELECT value FROM meta WHERE name = 'format'", [], |row| row.get(0))
-            .optional()
-            .map_err(sql_error)?;
-        match found.as_deref() {
-            Some(FORMAT) => Ok(()),
-            other => Err(Error::new(
-                ErrorKind::Conflict,
-                format!(
-                    "the state has format {}, this obmen reads {FORMAT}: use the obmen that wrote it, or a new --state",
-                    other.unwrap_or("unknown")
-                ),
-            )),
-        }
+        format::migrate(&self.db)
     }
 
     /// Runs `body` in one transaction.
     fn transaction<T>(&self, body: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>) -> Result<T> {
+        about_to("commit").map_err(|error| at(error.into(), &self.folder))?;
         let transaction = self.db.unchecked_transaction().map_err(sql_error)?;
         let result = body(&transaction).map_err(sql_error)?;
         transaction.commit().map_err(sql_error)?;
