@@ -122,7 +122,7 @@ pub(crate) fn replace(
     for rows in plan.scan_values()? {
         let rows = rows?;
         let kept: BooleanArray = rows.rows.iter().map(|row| Some(!without.contains(&row.key))).collect();
-        let batch = baseline_batch(&rows, Origin { recipe, seq: 0 }, &schema)?;
+        let batch = rows_of_baseline(&rows, Origin { recipe, seq: 0 }, &schema)?;
         writer.write(&arrow::compute::filter_record_batch(&batch, &kept)?)?;
     }
     let rows = writer.finish()?;
@@ -150,7 +150,7 @@ fn write_rows(
         let kept: BooleanArray = (first..first + count).map(|at| Some(rows.contains(at))).collect();
         first += count;
         if kept.true_count() > 0 {
-            let batch = baseline_batch(&batch, origin, &schema)?;
+            let batch = rows_of_baseline(&batch, origin, &schema)?;
             writer.write(&arrow::compute::filter_record_batch(&batch, &kept)?)?;
         }
     }
@@ -190,7 +190,8 @@ pub(crate) fn baseline_schema(values: &SchemaRef) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-fn baseline_batch(rows: &PlanRows, origin: Origin, schema: &SchemaRef) -> Result<RecordBatch> {
+/// Rows of a plan as rows of a baseline.
+pub(crate) fn rows_of_baseline(rows: &PlanRows, origin: Origin, schema: &SchemaRef) -> Result<RecordBatch> {
     let plan_rows = &rows.rows;
     let keys: Vec<_> = plan_rows.iter().map(|row| row.key).collect();
     let hashes: Vec<_> = plan_rows.iter().map(|row| row.row).collect();

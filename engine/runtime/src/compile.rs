@@ -308,6 +308,7 @@ pub(crate) fn target(
         checks: checks_of(pipeline, &sink.from),
         after: parents(state, pipeline, sink, identities)?,
         whole: false,
+        last_wins: false,
     })
 }
 

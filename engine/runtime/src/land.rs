@@ -1,5 +1,6 @@
 //! Reading sources: each once per run, however many steps use it; small ones stay in memory, large ones go to a scratch file.
 
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::FileReader;
 use arrow::ipc::writer::FileWriter;
@@ -41,27 +42,35 @@ pub(crate) enum LandedRows {
     File(PathBuf),
 }
 
-/// Reads a source to its end. Up to `budget` bytes stay in memory; more goes to `file`.
+/// Reads what `scan` asks of a source to its end. Up to `budget` bytes stay in memory; more goes to `file`.
 ///
 /// # Errors
 /// Those of the source; `Cancelled` when the run should stop.
 pub(crate) async fn land(
     source: &dyn Source,
+    scan: Scan,
     budget: usize,
     file: &Path,
     stop: &Stop,
     mut progress: impl FnMut(u64),
 ) -> Result<Landed> {
-    let schema = source.schema();
+    let schema = match &scan.columns {
+        Some(columns) => Arc::new(source.schema().project(columns)?),
+        None => source.schema(),
+    };
+    let filters = if source.abilities().filter { Vec::new() } else { scan.filter.clone() };
     let mut exact = source.abilities().snapshot == Snapshot::Exact;
     let mut place = Place::Memory(Vec::new(), 0);
     let (mut count, mut bad_count, mut bad, mut cursor) = (0, 0, Vec::new(), None);
-    let mut stream = source.read(Scan::default()).await?;
+    let mut stream = source.read(scan).await?;
     while let Some(batch) = stream.next().await {
         if stop.is_set() {
             return Err(Error::new(ErrorKind::Cancelled, "stopped while reading; nothing was sent"));
         }
-        let batch = batch?;
+        let mut batch = batch?;
+        for filter in &filters {
+            batch.rows = filter_record_batch(&batch.rows, &filter.holds(&batch.rows)?)?;
+        }
         count += batch.rows.num_rows() as u64;
         bad_count += batch.bad.len() as u64;
         bad.extend(batch.bad.into_iter().take(BAD_SAMPLES.saturating_sub(bad.len())));
@@ -112,6 +121,44 @@ impl Place {
 }
 
 impl LandedRows {
+    /// Batch by batch.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) fn batches(&self) -> Result<Box<dyn Iterator<Item = Result<RecordBatch>> + '_>> {
+        Ok(match self {
+            Self::Memory(batches) => Box::new(batches.iter().map(|batch| Ok(batch.clone()))),
+            Self::File(path) => {
+                let file = File::open(path).map_err(|error| Error::from(error).with("file", path.display()))?;
+                let reader = FileReader::try_new(BufReader::new(file), None)?;
+                Box::new(reader.map(|batch| batch.map_err(Error::from)))
+            }
+        })
+    }
+
+    /// Some of the columns; a file stays a file, `name` in `folder`.
+    ///
+    /// # Errors
+    /// Those of the disk; for a column that is not there.
+    pub(crate) fn project(&self, columns: &[String], folder: &Path, name: &str) -> Result<Self> {
+        let project = |batch: &RecordBatch| {
+            let indices =
+                columns.iter().map(|name| Ok(batch.schema_ref().index_of(name)?)).collect::<Result<Vec<_>>>()?;
+            Ok::<_, Error>(batch.project(&indices)?)
+        };
+        if let Self::Memory(batches) = self {
+            return Ok(Self::Memory(batches.iter().map(project).collect::<Result<_>>()?));
+        }
+        let file = folder.join(format!("{name}.columns"));
+        let mut place = Place::Memory(Vec::new(), 0);
+        for batch in self.batches()? {
+            let batch = project(&batch?)?;
+            let schema = batch.schema();
+            place.push(batch, 0, &file, &schema)?;
+        }
+        place.finish(&file)
+    }
+
     /// As the SQL session reads them, any number of times.
     pub(crate) fn for_sql(&self) -> crate::sql::Rows {
         match self {

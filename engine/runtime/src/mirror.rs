@@ -1,75 +1,256 @@
 //! Our copy of a source that brings only changes, so that SQL always sees the whole relation.
 //!
-//! Rows are kept by the source's key in the same keyed tables as baselines; a later row replaces an
-//! earlier one. Only when the rows are durable here is the source told that it may forget them.
+//! Rows are kept by the source's key in the same keyed tables as baselines; what a read brought is compared
+//! with them like the rows of a sink with its baseline, so that a row that came again unchanged is none. Only when the rows
+//! are durable here is the source told that it may forget them.
 
-use crate::commit::baseline_schema;
-use crate::hash::{Hash, hash_keys, hash_rows};
-use crate::land::{Landed, LandedRows};
-use crate::sql::Rows;
-use crate::state::{ScopeId, State};
-use crate::table::{Baseline, FileWriter, align, hash_array};
-use arrow::array::{ArrayRef, BooleanArray, Int64Array, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use crate::commit::{Origin, baseline_schema, rows_of_baseline};
+use crate::diff::{About, Approved, Diff, Difference, Judge};
+use crate::hash::{Hash, hash_keys};
+use crate::land::LandedRows;
+use crate::plan_file::{PlanFile, Why};
+use crate::sql::{Options, Rows, Sql};
+use crate::state::{MirrorWrite, ScopeId, State};
+use crate::table::{Baseline, FileWriter, Known};
+use crate::target::{Limits, Target};
+use arrow::array::{Array, BooleanArray};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
-use obmen_sdk::{Error, Result};
+use obmen_sdk::{Error, Op, Result};
+use obmen_spec::SqlText;
+use obmen_spec::pipeline::Deletes;
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
-/// Rows of a file of the mirror at most: what is sorted in memory at a time.
-const FILE_ROWS: usize = 200_000;
 /// Rows read at a time.
 const READ_ROWS: usize = 8192;
+/// Changes that are kept for pipelines to look at.
+const DELTA_ROWS: u64 = 200_000;
 
-/// The mirror of a source: shared by all pipelines that read the entity through the connection.
+/// The mirror of a source: shared by all pipelines that read the entity through the connection in one way.
+#[derive(Clone)]
 pub(crate) struct Mirror<'a> {
     pub(crate) state: &'a State,
     pub(crate) scope: ScopeId,
+    /// The source's name, for messages.
+    pub(crate) name: &'a str,
     pub(crate) key: &'a [String],
     pub(crate) schema: SchemaRef,
 }
 
+/// What a read means for a mirror.
+pub(crate) struct Reading<'r> {
+    /// The rows that came.
+    pub(crate) rows: &'r LandedRows,
+    /// Which keys they are about.
+    pub(crate) about: About,
+    /// Of the keys that did not come, only rows that meet this are gone.
+    pub(crate) condition: Option<SqlText>,
+    /// Why nothing is gone although it did not come.
+    pub(crate) deletes_suspended: Option<String>,
+    /// How far the source is read now.
+    pub(crate) position: Option<Vec<u8>>,
+}
+
+/// What a write of a mirror did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Written {
+    /// Rows that are new, different or gone.
+    pub(crate) changes: u64,
+    /// Rows that came without a key.
+    pub(crate) keyless: u64,
+}
+
+/// What a read changes, on disk but not kept yet.
+pub(crate) struct Compared {
+    file: Option<String>,
+    live: u64,
+    written: Written,
+    position: Option<Vec<u8>>,
+}
+
+impl Compared {
+    /// The key columns of all rows that changed, and the hashes of the keys, ascending.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) fn keys(&self, state: &State, key: &[String]) -> Result<(Vec<RecordBatch>, Vec<Hash>)> {
+        let (mut batches, mut hashes) = (Vec::new(), Vec::new());
+        let Some(file) = &self.file else { return Ok((batches, hashes)) };
+        for rows in PlanFile::open(state, file)?.scan_values()? {
+            let rows = rows?;
+            let indices =
+                key.iter().map(|name| Ok(rows.new.schema_ref().index_of(name)?)).collect::<Result<Vec<_>>>()?;
+            batches.push(rows.new.project(&indices)?);
+            hashes.extend(rows.rows.iter().map(|row| row.key));
+        }
+        Ok((batches, hashes))
+    }
+}
+
 impl Mirror<'_> {
-    /// Takes landed rows over. Gives how many there were.
+    /// A mirror of the key and some columns only, beside this one.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(crate) fn narrow(&self, columns: &[String]) -> Result<Self> {
+        let indices = columns.iter().map(|name| Ok(self.schema.index_of(name)?)).collect::<Result<Vec<_>>>()?;
+        let scope = self.state.scope("", &format!("{} versions", self.name), &format!("of {}", self.scope.0))?;
+        Ok(Self { scope, schema: Arc::new(self.schema.project(&indices)?), ..self.clone() })
+    }
+
+    /// Takes landed rows over; all of them, with the new position, or nothing.
     ///
     /// # Errors
     /// `InvalidData` for a source without a key; those of the disk.
-    pub(crate) fn update(&self, landed: &Landed) -> Result<()> {
+    pub(crate) async fn update(&self, reading: Reading<'_>, options: Options) -> Result<Written> {
+        let compared = self.compare(reading, options).await?;
+        self.keep(compared)
+    }
+
+    /// Compares landed rows with those kept; nothing is kept yet.
+    ///
+    /// # Errors
+    /// As for [`update`](Self::update).
+    pub(crate) async fn compare(&self, reading: Reading<'_>, options: Options) -> Result<Compared> {
         if self.key.is_empty() {
             return Err(Error::invalid_data("a source that brings only changes needs a `key`"));
         }
-        let mut pending: Vec<RecordBatch> = Vec::new();
-        let mut rows = 0;
-        for batch in batches(&landed.rows)? {
-            let batch = align(&batch?, &self.schema)?;
-            rows += batch.num_rows();
-            pending.push(batch);
-            if rows >= FILE_ROWS {
-                self.write(&std::mem::take(&mut pending))?;
-                rows = 0;
-            }
+        let work = options.spill.clone();
+        let (budget, now) = (options.memory / 2, options.now);
+        let mut sql = Sql::new(options)?;
+        sql.add_source(self.name, Arc::clone(&self.schema), self.key, reading.rows.for_sql())?;
+        let whole = matches!(reading.about, About::Everything);
+        let mut diff = Diff {
+            sql: &sql,
+            state: self.state,
+            target: &Arc::new(self.target(reading.condition)),
+            judge: Judge {
+                state: self.state,
+                now,
+                doubts: HashMap::new(),
+                retries: HashMap::new(),
+                parents: Vec::new(),
+                approved: Approved::default(),
+                deletes_suspended: reading.deletes_suspended,
+                still_waiting: BTreeSet::new(),
+                plan_files: HashMap::new(),
+            },
+            budget,
+            work: &work,
+            about: reading.about,
+            file: format!("plans/mirror-{}-{}.parquet", self.scope.0, ulid::Ulid::generate()),
+        };
+        let Difference { file, counts, .. } = diff.run().await?;
+        let before = if whole { counts.known } else { self.live()? };
+        let live = (before + counts.creates).saturating_sub(counts.deletes);
+        let written = Written { changes: counts.due, keyless: counts.keyless };
+        Ok(Compared { file, live, written, position: reading.position })
+    }
+
+    /// Keeps what was compared.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) fn keep(&self, compared: Compared) -> Result<Written> {
+        let Compared { file, live, written, position } = compared;
+        let file = file.as_deref();
+        let changes = written.changes;
+        let segment = file.filter(|_| changes > 0).map(|file| self.segment(file)).transpose()?;
+        let seq = self.state.mirror(self.scope)?.seq;
+        let kept = file.filter(|_| seq > 0 && changes > 0 && changes <= DELTA_ROWS.min(live / 4 + 1000));
+        let write = MirrorWrite {
+            segment: segment.as_ref().map(|(name, rows)| (name.as_str(), *rows)),
+            delta: kept.map(|file| (file, changes)),
+            position,
+            live,
+        };
+        self.state.write_mirror(self.scope, &write)?;
+        if let Some(file) = file.filter(|_| kept.is_none()) {
+            std::fs::remove_file(self.state.folder().join(file))?;
         }
-        self.write(&pending)
+        self.state.compact(self.scope)?;
+        Ok(written)
+    }
+
+    /// The rows of a plan as a file of the mirror.
+    fn segment(&self, file: &str) -> Result<(String, u64)> {
+        let plan = PlanFile::open(self.state, file)?;
+        let name = format!("baseline/{}-{}.parquet", self.scope.0, ulid::Ulid::generate());
+        let schema = baseline_schema(&self.schema);
+        let mut writer = FileWriter::create(self.state.folder(), &name, Arc::clone(&schema), self.state.durability())?;
+        let origin = Origin { recipe: 0, seq: self.state.mirror(self.scope)?.seq + 1 };
+        for rows in plan.scan_values()? {
+            let rows = rows?;
+            let kept: BooleanArray = rows.rows.iter().map(|row| Some(row.why == Why::Due)).collect();
+            writer.write(&filter_record_batch(&rows_of_baseline(&rows, origin, &schema)?, &kept)?)?;
+        }
+        let rows = writer.finish()?;
+        Ok((name, rows))
+    }
+
+    /// Rows that are not gone.
+    fn live(&self) -> Result<u64> {
+        if let Some(live) = self.state.live(self.scope)? {
+            return Ok(live);
+        }
+        let mut cursor = Baseline::open(self.state, self.scope)?.cursor()?;
+        let mut live = 0;
+        loop {
+            let known = cursor.take(READ_ROWS)?;
+            if known.is_empty() {
+                return Ok(live);
+            }
+            live += known.iter().filter(|known| !known.gone).count() as u64;
+        }
+    }
+
+    fn target(&self, condition: Option<SqlText>) -> Target {
+        let others = self.schema.fields().iter().map(|field| field.name().clone());
+        Target {
+            name: self.name.to_owned(),
+            connection: String::new(),
+            scope: self.scope,
+            from: self.name.to_owned(),
+            key: self.key.to_vec(),
+            schema: Arc::clone(&self.schema),
+            casts: Vec::new(),
+            children: Vec::new(),
+            compare: others.filter(|name| !self.key.contains(name)).collect(),
+            recipe: 0,
+            deletes: Deletes::Delete,
+            guard: Limits::of(None),
+            condition,
+            checks: Vec::new(),
+            after: Vec::new(),
+            whole: false,
+            last_wins: true,
+        }
     }
 
     /// The whole relation, for SQL.
+    ///
+    /// # Errors
+    /// Those of the disk.
     pub(crate) fn rows(&self) -> Result<Rows> {
         let baseline = Baseline::open(self.state, self.scope)?;
         let schema = Arc::clone(&self.schema);
         Ok(Rows::Stream(Arc::new(move |columns: Option<Vec<usize>>| {
-            let mut cursor = baseline.cursor()?;
-            let (baseline, schema) = (baseline.clone(), Arc::clone(&schema));
+            let wanted = match &columns {
+                Some(columns) => Arc::new(schema.project(columns)?),
+                None => Arc::clone(&schema),
+            };
+            let (baseline, mut cursor) = (baseline.clone(), baseline.cursor()?);
             let batches = std::iter::from_fn(move || {
-                let read = cursor.take(READ_ROWS).and_then(|known| {
+                let read = cursor.take(READ_ROWS).and_then(|mut known| {
                     if known.is_empty() {
                         return Ok(None);
                     }
-                    let batch = baseline.values(&known, &schema)?;
-                    Ok(Some(match &columns {
-                        Some(columns) => batch.project(columns)?,
-                        None => batch,
-                    }))
+                    known.retain(|known| !known.gone);
+                    baseline.values(&known, &wanted).map(Some)
                 });
                 read.transpose()
             });
@@ -77,46 +258,66 @@ impl Mirror<'_> {
         })))
     }
 
-    fn write(&self, batches: &[RecordBatch]) -> Result<()> {
-        let batch = concat_batches(&self.schema, batches)?;
-        if batch.num_rows() == 0 {
-            return Ok(());
-        }
-        let keys = hash_keys(&batch, self.key)?;
-        let mut order: Vec<u32> = (0_u32..).take(batch.num_rows()).collect();
-        // the last row of a key wins: sort by key, later rows first, and keep the first of each
-        order.sort_by_key(|row| (keys.get(*row as usize).copied(), std::cmp::Reverse(*row)));
-        order.dedup_by_key(|row| keys.get(*row as usize).copied());
-        let batch = take_record_batch(&batch, &UInt32Array::from(order.clone()))?;
-        let keys: Vec<Hash> = order.iter().filter_map(|row| keys.get(*row as usize).copied()).collect();
-        let name = format!("baseline/{}-{}.parquet", self.scope.0, ulid::Ulid::generate());
-        let schema = baseline_schema(&self.schema);
-        let mut writer = FileWriter::create(self.state.folder(), &name, Arc::clone(&schema), self.state.durability())?;
-        writer.write(&self.file_batch(&batch, &keys, &schema)?)?;
-        let rows = writer.finish()?;
-        self.state.add_segment(self.scope, &name, rows, &[])?;
-        self.state.compact(self.scope)
+    /// Rows whose columns equal one of the rows of `values` (columns in the order of `columns`). NULL equals nothing.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) fn matching(
+        &self,
+        columns: &[String],
+        values: &RecordBatch,
+        (budget, work): (usize, &Path),
+    ) -> Result<RecordBatch> {
+        let baseline = Baseline::open(self.state, self.scope)?;
+        let in_key: Option<Vec<String>> = self
+            .key
+            .iter()
+            .map(|key| {
+                columns.iter().position(|column| column == key).map(|at| values.schema().field(at).name().clone())
+            })
+            .collect();
+        let known: Vec<Known> = match in_key.filter(|_| columns.len() == self.key.len()) {
+            Some(names) => {
+                let found = baseline.find(&wanted(values, &names)?)?;
+                found.into_iter().filter(|known| !known.gone).collect()
+            }
+            None => {
+                let names: Vec<String> = values.schema().fields().iter().map(|field| field.name().clone()).collect();
+                baseline.by_columns(self.state, columns, &wanted(values, &names)?, budget, work)?
+            }
+        };
+        baseline.values(&known, &self.schema)
     }
 
-    fn file_batch(&self, batch: &RecordBatch, keys: &[Hash], schema: &SchemaRef) -> Result<RecordBatch> {
-        let names: Vec<String> = self.schema.fields().iter().map(|field| field.name().clone()).collect();
-        let hashes = hash_rows(batch, &names)?;
-        let zeros = || Arc::new(Int64Array::from(vec![0; keys.len()])) as ArrayRef;
-        let present = Arc::new(BooleanArray::from(vec![false; keys.len()]));
-        let mut columns: Vec<ArrayRef> =
-            vec![hash_array(keys), hash_array(&hashes), zeros(), present, zeros(), zeros()];
-        columns.extend(batch.columns().iter().map(Arc::clone));
-        Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+    /// Old and new rows of what changed after write number `seen`, all of them together; `None` if that is not known any more.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) fn changed(&self, seen: i64) -> Result<Option<RecordBatch>> {
+        let Some(files) = self.state.deltas(self.scope, seen)? else { return Ok(None) };
+        let mut batches = Vec::new();
+        for (file, _) in files {
+            for rows in PlanFile::open(self.state, &file)?.scan_values()? {
+                let rows = rows?;
+                let due = |op: fn(Op) -> bool| -> BooleanArray {
+                    rows.rows.iter().map(|row| Some(row.why == Why::Due && op(row.op))).collect()
+                };
+                let (new, old) = (due(|op| op != Op::Delete), due(|op| op != Op::Create));
+                for (batch, kept) in [(&rows.new, new), (&rows.old, old)] {
+                    batches.push(crate::table::align(&filter_record_batch(batch, &kept)?, &self.schema)?);
+                }
+            }
+        }
+        Ok(Some(arrow::compute::concat_batches(&self.schema, &batches)?))
     }
 }
 
-fn batches(rows: &LandedRows) -> Result<Box<dyn Iterator<Item = Result<RecordBatch>> + '_>> {
-    Ok(match rows {
-        LandedRows::Memory(batches) => Box::new(batches.iter().map(|batch| Ok(batch.clone()))),
-        LandedRows::File(path) => {
-            let file = std::io::BufReader::new(std::fs::File::open(path)?);
-            let reader = arrow::ipc::reader::FileReader::try_new(file, None)?;
-            Box::new(reader.map(|batch| batch.map_err(Error::from)))
-        }
-    })
+/// The distinct hashes of rows without NULL, ascending.
+fn wanted(values: &RecordBatch, names: &[String]) -> Result<Vec<Hash>> {
+    let whole = |row: usize| values.columns().iter().all(|column| column.is_valid(row));
+    let hashes = hash_keys(values, names)?.into_iter().enumerate();
+    let mut hashes: Vec<Hash> = hashes.filter(|(row, _)| whole(*row)).map(|(_, hash)| hash).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    Ok(hashes)
 }

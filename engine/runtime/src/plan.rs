@@ -141,6 +141,7 @@ impl Planner<'_> {
             },
             budget: self.budget,
             work: self.work,
+            about: crate::diff::About::Everything,
             file: format!("plans/{plan}-{}.parquet", target.scope.0),
         };
         let mut difference = diff.run().await?;

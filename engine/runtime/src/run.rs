@@ -5,9 +5,10 @@ use crate::connections::Connections;
 use crate::deliver::{Delivery, DueTarget, Ended};
 use crate::plan::{Planned, PlannedTarget, Planner};
 use crate::plan_file::PlanFile;
-use crate::prepare::{Brake, Bundle, Needed, Prepared};
+use crate::prepare::{Bundle, Needed, Prepared};
 use crate::progress::Progress;
 use crate::report::{RunReport, SinkReport, Status};
+use crate::sources::Brake;
 use crate::sql::Sql;
 use crate::state::{Durability, PlanState, State, StateLock};
 use crate::workspace::Workspace;
@@ -49,6 +50,8 @@ pub struct RunOptions {
     pub plan_only: bool,
     /// Send exactly what this plan says, or refuse.
     pub plan: Option<String>,
+    /// Read sources that bring only changes from the beginning, and take what they do not have any more for gone.
+    pub reread: bool,
     /// Run a pipeline although it is switched off.
     pub even_if_off: bool,
 }
@@ -117,9 +120,9 @@ impl Engine<'_> {
             return Err(Error::new(ErrorKind::Unsupported, message).with("setting", "enabled"));
         }
         let work = state.work_folder()?;
-        let Prepared { sql, targets, bundles, brake } =
+        let Prepared { sql, targets, bundles, read } =
             self.prepare(state, pipeline, options, &work, now, report, Needed::Delivered).await?;
-        let planner = self.planner(state, pipeline, (&sql, work.path()), &report.run, brake, now);
+        let planner = self.planner(state, pipeline, (&sql, work.path()), &report.run, read.brake.clone(), now);
         let mut planned = planner.plan(targets).await?;
         report.plan = Some(planned.record.id.clone());
         let only_plan = options.plan_only || pipeline.enabled.value == Enabled::Shadow;

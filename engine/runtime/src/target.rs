@@ -40,6 +40,8 @@ pub(crate) struct Target {
     pub(crate) after: Vec<ParentLink>,
     /// The other side wants complete trees or lists.
     pub(crate) whole: bool,
+    /// Of rows with one key the last one counts; otherwise they are invalid.
+    pub(crate) last_wins: bool,
 }
 
 /// A nested part of a target's rows.

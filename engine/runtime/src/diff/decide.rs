@@ -48,6 +48,8 @@ pub(crate) struct Counts {
     /// Due rows that nobody approved yet.
     pub(crate) unapproved: u64,
     pub(crate) unapproved_digest: Hash,
+    /// Rows without a key, which are invalid.
+    pub(crate) keyless: u64,
     /// Rows that failed each check.
     pub(crate) checks: BTreeMap<String, u64>,
     /// Rows that wait for another sink, by its name.
@@ -402,6 +404,15 @@ impl Counts {
     pub(super) fn without_key(&mut self, rows: u64) {
         self.read += rows;
         self.invalid += rows;
+        self.keyless += rows;
+    }
+
+    /// Of `known` rows that are not gone, those that were not looked at did not change.
+    pub(super) fn others_are_unchanged(&mut self, known: u64) {
+        let others = known.saturating_sub(self.known);
+        self.read += others;
+        self.unchanged += others;
+        self.known = known;
     }
 
     /// Counts decisions, after those out of scope were dropped.

@@ -27,7 +27,7 @@ use crate::hash::Hash;
 use crate::plan_file::{PlanFile, PlanRows, Why, plan_schema};
 use crate::sql::Sql;
 use crate::state::State;
-use crate::table::{Baseline, FileWriter, Known};
+use crate::table::{Baseline, BaselineCursor, FileWriter, Known};
 use crate::target::{Target, TargetCheck};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::SchemaRef;
@@ -77,8 +77,34 @@ pub(crate) struct Diff<'a> {
     pub(crate) budget: usize,
     /// A folder for buffered rows.
     pub(crate) work: &'a Path,
+    /// Which keys are looked at.
+    pub(crate) about: About,
     /// The file to write, in the state's folder.
     pub(crate) file: String,
+}
+
+/// Which keys a diff is about.
+#[derive(Clone, Debug)]
+pub(crate) enum About {
+    /// All there are on either side.
+    Everything,
+    /// Those the relation has: it brings only changes, and what it does not bring is as it was.
+    Present,
+    /// These, and `known` rows in all are known and not gone: whatever is not among them did not change.
+    Keys {
+        /// The keys, ascending.
+        keys: Arc<Vec<Hash>>,
+        /// Rows of the baseline that are not gone.
+        known: u64,
+    },
+}
+
+/// What is known, range by range.
+enum KnownRows {
+    Walk(Box<BaselineCursor>),
+    Find,
+    /// Found before, ascending; and how many of them were given.
+    Found(Vec<Known>, usize),
 }
 
 /// The marks of a target's relations.
@@ -100,9 +126,12 @@ impl Diff<'_> {
     /// Those of sources and SQL, and of the disk.
     pub(crate) async fn run(&mut self) -> Result<Difference> {
         let baseline = Baseline::open(self.state, self.target.scope)?;
-        let at_once = self.target.whole || baseline.is_empty() || baseline.has_other_recipes(self.target.recipe)?;
+        let at_once = !matches!(self.about, About::Everything)
+            || self.target.whole
+            || baseline.is_empty()
+            || baseline.has_other_recipes(self.target.recipe)?;
         let mut counts = Counts::default();
-        let wish = Wish { marks: true, values: at_once, only: None };
+        let wish = Wish { marks: true, values: at_once, only: self.about.keys() };
         let (mut marked, mut taken) = self.read(wish, &mut counts).await?;
         let mut writer = self.writer()?;
         let mut counted = counts.clone();
@@ -189,11 +218,11 @@ impl Diff<'_> {
         counts: &mut Counts,
     ) -> Result<Option<Vec<Decision>>> {
         let most = self.budget / 2 / size_of::<Decision>();
-        let mut cursor = baseline.cursor()?;
+        let mut before = self.about.known(baseline)?;
         let mut all = Vec::new();
         for (from, to) in ranges(|range| marked.bytes(range)) {
             let rows = marked.rows(self.target, from, to)?;
-            let known = cursor.below(end_of(to - 1))?;
+            let known = before.of(&rows, baseline)?;
             all.append(&mut self.decide(&rows, &known, None, baseline, counts).await?);
             if all.len() > most {
                 return Ok(None);
@@ -210,13 +239,16 @@ impl Diff<'_> {
         counts: &mut Counts,
         writer: &mut FileWriter,
     ) -> Result<()> {
-        let mut cursor = baseline.cursor()?;
+        let mut before = self.about.known(baseline)?;
         for (from, to) in ranges(|range| marked.bytes(range) + taken.bytes(range)) {
             let rows = marked.rows(self.target, from, to)?;
             let values = taken.values(self.target, from, to)?;
-            let known = cursor.below(end_of(to - 1))?;
+            let known = before.of(&rows, baseline)?;
             let decisions = self.decide(&rows, &known, Some(&values), baseline, counts).await?;
             self.write_with(&decisions, &values, baseline, writer)?;
+        }
+        if let About::Keys { known, .. } = &self.about {
+            counts.others_are_unchanged(*known);
         }
         Ok(())
     }
@@ -324,6 +356,39 @@ impl Diff<'_> {
             }
         }
         Ok(arrow::compute::concat_batches(&self.target.schema, &batches)?)
+    }
+}
+
+impl About {
+    fn keys(&self) -> Option<Arc<KeySet>> {
+        match self {
+            Self::Keys { keys, .. } => Some(Arc::new(keys.iter().copied().collect())),
+            _ => None,
+        }
+    }
+
+    fn known(&self, baseline: &Baseline) -> Result<KnownRows> {
+        Ok(match self {
+            Self::Everything => KnownRows::Walk(Box::new(baseline.cursor()?)),
+            Self::Present => KnownRows::Find,
+            Self::Keys { keys, .. } => KnownRows::Found(baseline.find(keys)?, 0),
+        })
+    }
+}
+
+impl KnownRows {
+    /// What is known in the range of some rows; ranges are asked for in ascending order.
+    fn of(&mut self, rows: &Rows, baseline: &Baseline) -> Result<Vec<Known>> {
+        match self {
+            Self::Walk(cursor) => cursor.below(rows.range.1),
+            Self::Find => baseline.find(&rows.keys),
+            Self::Found(found, given) => {
+                let rest = found.get(*given..).unwrap_or_default();
+                let inside = rows.range.1.map_or(rest.len(), |end| rest.partition_point(|known| known.key < end));
+                *given += inside;
+                Ok(rest.get(..inside).unwrap_or_default().to_vec())
+            }
+        }
     }
 }
 

@@ -43,11 +43,14 @@ impl Rows {
             range,
         };
         for (key, at) in order {
-            if rows.keys.last() == Some(&key) {
+            if rows.keys.last() == Some(&key) && !target.last_wins {
                 if let Some(flaw) = rows.flaws.last_mut() {
                     *flaw = Some(Flaw::Repeated);
                 }
                 continue;
+            }
+            if rows.keys.last() == Some(&key) {
+                rows.pop();
             }
             let mark = marks[at];
             rows.keys.push(key);
@@ -61,6 +64,15 @@ impl Rows {
             rows.attach(target, children);
         }
         rows
+    }
+
+    fn pop(&mut self) {
+        self.keys.pop();
+        self.hashes.pop();
+        self.flaws.pop();
+        for hashes in &mut self.parents {
+            hashes.pop();
+        }
     }
 
     /// Takes the parts into the hashes of their owners. Parts without an owner stay out.

@@ -24,7 +24,7 @@ pub(super) struct ValuesOfRows {
 impl ValuesOfRows {
     /// Sorts rows of the relation and of its children, both behind their key hashes, and puts them together.
     pub(super) fn build(target: &Target, owners: &RecordBatch, children: &[RecordBatch]) -> Result<Self> {
-        let (owners, keys) = distinct(owners)?;
+        let (owners, keys) = distinct(owners, target.last_wins)?;
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(target.schema.fields().len());
         for field in target.schema.fields() {
             let child = target.children.iter().zip(children).find(|(child, _)| child.name == *field.name());
@@ -52,13 +52,19 @@ impl ValuesOfRows {
     }
 }
 
-/// Rows ascending by key hash, each key once.
-fn distinct(batch: &RecordBatch) -> Result<(RecordBatch, Vec<Hash>)> {
+/// Rows ascending by key hash, each key once: the first or the last of its rows.
+fn distinct(batch: &RecordBatch, last: bool) -> Result<(RecordBatch, Vec<Hash>)> {
     let hashes = batch.column(0).as_fixed_size_binary();
     let mut order: Vec<(Hash, u32)> =
         (0_u32..).zip(0..batch.num_rows()).map(|(at, row)| (hash_at(hashes, row), at)).collect();
     order.sort_unstable();
+    if last {
+        order.reverse();
+    }
     order.dedup_by_key(|(key, _)| *key);
+    if last {
+        order.reverse();
+    }
     let rows: UInt32Array = order.iter().map(|(_, at)| *at).collect();
     Ok((take_record_batch(batch, &rows)?, order.into_iter().map(|(key, _)| key).collect()))
 }

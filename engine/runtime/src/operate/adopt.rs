@@ -208,6 +208,7 @@ impl Engine<'_> {
             },
             budget: self.workspace.memory() / 8,
             work,
+            about: crate::diff::About::Everything,
             file: format!("plans/shown-{}.parquet", ulid::Ulid::generate()),
         };
         let difference = diff.run().await?;

@@ -127,8 +127,8 @@ impl Engine<'_> {
         let now = (self.clock)();
         let mut report = self.empty_report("", pipeline, now);
         let prepared = self.prepare(&state, pipeline, options, &work, now, &mut report, Needed::Delivered).await?;
-        let Prepared { sql, targets, brake, .. } = prepared;
-        let mut planner = self.planner(&state, pipeline, (&sql, work.path()), "", brake, now);
+        let Prepared { sql, targets, read, .. } = prepared;
+        let mut planner = self.planner(&state, pipeline, (&sql, work.path()), "", read.brake, now);
         planner.trial = true;
         let plan = planner.plan(targets).await?.record;
         let keys: Vec<String> = written.key.iter().map(|key| key.value.clone()).collect();

@@ -159,18 +159,18 @@ impl State {
     /// Those of the database.
     pub fn named_files(&self) -> Result<BTreeSet<String>> {
         let sql = "SELECT file FROM segments UNION SELECT file FROM indexes
-                   UNION SELECT file FROM plan_sinks WHERE file IS NOT NULL";
+                   UNION SELECT file FROM plan_sinks WHERE file IS NOT NULL UNION SELECT file FROM deltas";
         let mut statement = self.db.prepare(sql).map_err(sql_error)?;
         let rows = statement.query_map([], |row| row.get(0)).map_err(sql_error)?;
         rows.collect::<rusqlite::Result<_>>().map_err(sql_error)
     }
 
-    fn mark_of(&self, file: &str) -> Result<Option<FileMark>> {
+    pub(super) fn mark_of(&self, file: &str) -> Result<Option<FileMark>> {
         Ok(RowFile::open(self.folder(), file)?.mark())
     }
 }
 
-fn insert(
+pub(super) fn insert(
     db: &Transaction<'_>,
     id: Option<i64>,
     scope: ScopeId,

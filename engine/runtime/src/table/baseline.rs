@@ -73,7 +73,6 @@ impl Baseline {
     ///
     /// # Errors
     /// Those of the state.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for runs that look only at what changed"))]
     pub(crate) fn find(&self, keys: &[Hash]) -> Result<Vec<Known>> {
         let mut left = keys.to_vec();
         let mut found = Vec::new();

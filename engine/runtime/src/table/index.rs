@@ -25,7 +25,6 @@ impl Baseline {
     ///
     /// # Errors
     /// Those of the state and the disk; `Unsupported` for columns that have no hash.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for runs that look only at what changed"))]
     pub(crate) fn by_columns(
         &self,
         state: &State,

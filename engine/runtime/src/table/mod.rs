@@ -53,6 +53,7 @@ mod tests;
 mod write;
 
 pub(crate) use baseline::{Baseline, Known};
+pub(crate) use cursor::BaselineCursor;
 pub(crate) use file::{RowFile, align};
 pub(crate) use published::publish;
 pub(crate) use write::{FileWriter, remove_orphans};

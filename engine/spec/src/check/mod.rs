@@ -10,7 +10,7 @@ mod guard;
 mod names;
 mod project;
 mod references;
-mod schedule;
+pub(crate) mod schedule;
 mod secrets;
 mod sql_vars;
 mod test_file;

@@ -124,7 +124,8 @@ fn number(text: &str, (_, least, most, words): &CronField) -> Option<u32> {
 }
 
 /// The seconds of `30s`, `15m`, `2h`, `1d`.
-fn seconds(text: &str) -> Option<u64> {
+/// A whole number and a unit: `15m`.
+pub(crate) fn seconds(text: &str) -> Option<u64> {
     let unit = text.chars().last()?;
     let factor = match unit {
         's' => 1,

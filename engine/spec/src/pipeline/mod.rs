@@ -121,15 +121,43 @@ pub struct Source {
     pub span: Span,
 }
 
-/// How a source finds changes. Those that are not `Full` or `Inbox` are understood and refused as not available yet.
+/// How a source finds changes. Those that are not [available](ChangesKind::is_available) are understood and refused.
 #[derive(Clone, Debug)]
 pub struct Changes {
     /// The way.
     pub kind: ChangesKind,
-    /// Its settings: the watermark column, the feed's name, the days.
+    /// Its settings as written: of an inbox, a feed.
     pub settings: Node,
+    /// The column that says what is new, for `cursor`, `version` and `window`.
+    pub watermark: Option<Watermark>,
     /// Where it is written.
     pub span: Span,
+}
+
+/// A column that says what is new: `{ cursor: updated_at }`, or with settings
+/// `{ cursor: { column: updated_at, overlap: 10m } }`, `{ window: { column: date, last: 7d } }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watermark {
+    /// The column. It must grow with every change of a row (`cursor`), differ after it (`version`), or say when
+    /// the row happened (`window`).
+    pub column: Spanned<String>,
+    /// `cursor`: rows this far before the last position are read again, for those that were written late: a time
+    /// (`10m`) where the column is one, else a whole number. Nothing by default.
+    pub overlap: Option<Spanned<Back>>,
+    /// `cursor`: a second column that tells rows of one position apart, the key mostly. Without it all rows of the
+    /// last position are read again.
+    pub tie: Option<Spanned<String>>,
+    /// `window`: rows of this time back from now are read again, and what is missing among them is gone.
+    pub last: Option<Spanned<Back>>,
+}
+
+/// So far back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Back {
+    /// A number of units of the column.
+    Units(u64),
+    /// A time.
+    Seconds(u64),
 }
 
 /// The ways changes are found.
