@@ -14,7 +14,11 @@ pub(crate) fn publish(state: &State, scope: ScopeId) {
     if state.durability() == Durability::Scratch {
         return;
     }
-    if let Err(error) = names(state).and_then(|names| write_list(state, scope, &names)) {
+    let written = names(state).and_then(|names| match names.iter().find(|(named, _)| *named == scope) {
+        Some((_, name)) => write_list(state, scope, name),
+        None => remove_list(state, scope, &names),
+    });
+    if let Err(error) = written {
         tracing::warn!("the list of files for other programs is not written: {error}");
     }
 }
@@ -44,13 +48,17 @@ fn names(state: &State) -> Result<Vec<(ScopeId, String)>> {
         if state.segments(scope)?.is_empty() {
             continue;
         }
-        let pipeline = if pipeline.is_empty() { "mirror" } else { &pipeline };
-        let plain = format!("baseline/{}.{}", safe(pipeline), safe(&sink));
+        let plain = plain_name(&pipeline, &sink);
         let name = format!("{plain}.sql");
         let taken = names.iter().any(|(_, other)| other.to_lowercase() == name.to_lowercase());
         names.push((scope, if taken { format!("{plain}.{}.sql", scope.0) } else { name }));
     }
     Ok(names)
+}
+
+fn plain_name(pipeline: &str, sink: &str) -> String {
+    let pipeline = if pipeline.is_empty() { "mirror" } else { pipeline };
+    format!("baseline/{}.{}", safe(pipeline), safe(sink))
 }
 
 /// Letters and digits of any alphabet, `-` and `_`; anything else could mean something to a file system.
@@ -64,8 +72,21 @@ fn heading(state: &State, scope: ScopeId) -> Result<String> {
     Ok(format!("-- obmen: {}", files.join(" ")))
 }
 
-fn write_list(state: &State, scope: ScopeId, names: &[(ScopeId, String)]) -> Result<()> {
-    let Some((_, name)) = names.iter().find(|(named, _)| *named == scope) else { return Ok(()) };
+/// A baseline that was forgotten has no files any more.
+fn remove_list(state: &State, scope: ScopeId, names: &[(ScopeId, String)]) -> Result<()> {
+    let scopes = state.scopes()?;
+    let Some((_, pipeline, sink, _)) = scopes.iter().find(|(known, ..)| *known == scope) else { return Ok(()) };
+    let plain = plain_name(pipeline, sink);
+    for name in [format!("{plain}.sql"), format!("{plain}.{}.sql", scope.0)] {
+        let path = state.folder().join(&name);
+        if path.is_file() && names.iter().all(|(_, other)| *other != name) {
+            disk::remove(&path).map_err(|error| unwritten(error, &path))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_list(state: &State, scope: ScopeId, name: &str) -> Result<()> {
     let folder = state.folder();
     let text = format!("{}\n{}\n", heading(state, scope)?, select(&Baseline::open(state, scope)?, folder)?);
     let path = folder.join(name);

@@ -64,11 +64,16 @@ impl Seal {
         }
         let footer_at = before(length, size(number(&ending[..4])).saturating_add(END_BYTES))?;
         let mut footer = read(file, footer_at, length - footer_at)?;
-        let Ok(seal_at) = before(footer_at, SEAL_BYTES) else { return Ok((None, footer)) };
+        let seal = Self::before_footer(file, footer_at, &footer)?;
+        footer.truncate(footer.len() - END_BYTES);
+        Ok((seal, footer))
+    }
+
+    fn before_footer(file: &File, footer_at: u64, footer: &[u8]) -> io::Result<Option<Self>> {
+        let Ok(seal_at) = before(footer_at, SEAL_BYTES) else { return Ok(None) };
         let bytes = read(file, seal_at, SEAL_BYTES as u64)?;
         if !bytes.ends_with(MAGIC) {
-            footer.truncate(footer.len() - END_BYTES);
-            return Ok((None, footer));
+            return Ok(None);
         }
         let (covered, value) = (number(&bytes[..8]), number(&bytes[8..16]));
         let blocks = covered.div_ceil(BLOCK as u64);
@@ -76,13 +81,12 @@ impl Seal {
             return Err(broken("its seal is broken"));
         }
         let mut head = read(file, covered, seal_at + 8 - covered)?;
-        if seal_of(&head, &footer) != value {
+        if seal_of(&head, footer) != value {
             return Err(broken("its seal is broken"));
         }
         head.truncate(size(blocks * 4));
-        footer.truncate(footer.len() - END_BYTES);
         let blocks = head.chunks_exact(4).map(|sum| u32::try_from(number(sum)).unwrap_or(0)).collect();
-        Ok((Some(Self { covered, value, blocks }), footer))
+        Ok(Some(Self { covered, value, blocks }))
     }
 }
 

@@ -44,7 +44,7 @@ fn chunk(start: u64, rows: u64) -> RecordBatch {
         Arc::new(numbers().map(|n| Some(of(n).cast_signed())).collect::<Int64Array>()) as ArrayRef
     };
     let keys: Vec<Hash> = numbers().map(key).collect();
-    let hashes: Vec<Hash> = numbers().map(|n| u128::from(mixed(n)) * 7 << 50).collect();
+    let hashes: Vec<Hash> = numbers().map(|n| (u128::from(mixed(n)) * 7) << 50).collect();
     let mut fields = baseline_fields();
     fields.extend(ten_columns().fields().iter().map(|field| field.as_ref().clone()));
     let columns = vec![

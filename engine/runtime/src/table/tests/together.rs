@@ -204,6 +204,6 @@ fn a_list_of_files_for_other_programs_stands_beside_them() {
 
     let all: Vec<i64> = state.segments(mirror).unwrap().iter().map(|segment| segment.id).collect();
     state.replace_segments(mirror, &all, None).unwrap();
-    assert_eq!(remove_orphans(&state).unwrap(), 2);
-    assert!(!mirror_list.exists(), "nothing is known: no file and no list");
+    assert!(!mirror_list.exists(), "nothing is known: no list");
+    assert_eq!(remove_orphans(&state).unwrap(), 1);
 }
