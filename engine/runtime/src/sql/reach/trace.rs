@@ -149,20 +149,28 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    /// Refuses expressions whose value is not that of the row alone.
-    fn check_expressions(&self, plan: &LogicalPlan) -> Result<(), NoReach> {
-        let mut wrong = None;
+    /// Refuses expressions whose value is not that of the row alone. The constants that subqueries compute are the
+    /// exception: their scans have no edges, and are read whole.
+    fn check_expressions(&mut self, plan: &LogicalPlan) -> Result<(), NoReach> {
+        let (mut wrong, mut constants) = (None, Vec::new());
         let searched = plan.apply_expressions(|expr| {
             expr.apply(|expr| {
-                wrong = wrong.take().or_else(|| outside(expr));
-                Ok(if wrong.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+                match expr {
+                    Expr::ScalarSubquery(query) if query.outer_ref_columns.is_empty() => {
+                        constants.push(Arc::clone(&query.subquery));
+                    }
+                    _ => wrong = wrong.take().or_else(|| outside(expr)),
+                }
+                Ok(TreeNodeRecursion::Continue)
             })
         });
-        match (searched, wrong) {
-            (Ok(_), None) => Ok(()),
-            (Ok(_), Some(what)) => Err(self.refuse(&what)),
-            (Err(error), _) => Err(self.refuse(&format!("cannot be read: {}", error.strip_backtrace()))),
+        if let Err(error) = searched {
+            return Err(self.refuse(&format!("cannot be read: {}", error.strip_backtrace())));
         }
+        if let Some(what) = wrong {
+            return Err(self.refuse(&what));
+        }
+        constants.iter().try_for_each(|plan| self.node(plan).map(|_| ()))
     }
 
     fn table_scan(&mut self, scan: &TableScan) -> Result<Columns, NoReach> {
@@ -312,9 +320,10 @@ fn column(expr: &Expr) -> Option<&PlanColumn> {
 
 /// The place of a column; `None` unless exactly one has this very name.
 fn position(schema: &DFSchema, column: &PlanColumn) -> Option<usize> {
-    let same = schema.iter().enumerate().filter(|(_, (relation, field))| {
-        *relation == column.relation.as_ref() && field.name() == &column.name
-    });
+    let same = schema
+        .iter()
+        .enumerate()
+        .filter(|(_, (relation, field))| *relation == column.relation.as_ref() && field.name() == &column.name);
     let mut places = same.map(|(at, _)| at);
     places.next().filter(|_| places.next().is_none())
 }
