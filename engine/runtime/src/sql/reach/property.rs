@@ -462,8 +462,8 @@ fn run_cases(seeds: std::ops::Range<u64>) -> Tally {
 
 #[test]
 fn affected_keys_alone_give_what_everything_gives() {
-    let tally = run_cases(0..250);
-    assert!(tally.compared > 50 && tally.different > 20 && tally.restricted > 40, "{tally:#?}");
+    let tally = run_cases(0..150);
+    assert!(tally.compared > 40 && tally.different > 8 && tally.restricted > 40, "{tally:#?}");
 }
 
 /// By hand: `cargo test --workspace --locked --lib thousands_of_relations -- --ignored`
