@@ -18,6 +18,7 @@ mod functions;
 mod mistakes;
 mod place;
 mod planner;
+mod reach;
 mod references;
 mod repair;
 mod rules;
@@ -28,6 +29,7 @@ mod tests;
 mod types;
 mod vars;
 
+pub use reach::{FromKey, Hop, NoReach, Reach, ScanReach, ToKey};
 pub use references::{References, references, references_of_condition};
 pub use source::{ReadRows, Rows};
 pub use vars::VarValue;
