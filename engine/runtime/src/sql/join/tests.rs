@@ -216,7 +216,7 @@ fn not_in_knows_a_null_that_is_in_another_part() {
     let some = Case { right: keys(&not_in.right), ..not_in.clone() };
     let few = Case { right: keys(&not_in.right)[..3].to_vec(), ..not_in.clone() };
     let all = Case { right: Vec::new(), ..not_in };
-    for (case, count) in [(none, 0), (some, 128), (few, 212), (all, 240)] {
+    for (case, count) in [(none, 0), (some, 108), (few, 209), (all, 240)] {
         let (rows, spilled) = wait(case.within(4_000)).unwrap();
         assert_eq!(rows, wait(case.in_memory()));
         assert!(spilled > 0);
@@ -226,7 +226,7 @@ fn not_in_knows_a_null_that_is_in_another_part() {
 
 #[test]
 fn a_small_right_side_is_held_and_the_left_one_passes_by() {
-    let left: Vec<Row> = (0..20_000).map(|n| (Some(u8::try_from(n % 200).unwrap()), Some(1), n)).collect();
+    let left: Vec<Row> = (0..8_000).map(|n| (Some(u8::try_from(n % 200).unwrap()), Some(1), n)).collect();
     for kind in TYPES {
         let case = Case { left: left.clone(), right: case(kind).right[..5].to_vec(), ..case(kind) };
         let (rows, spilled) = wait(case.within(20_000)).unwrap();
@@ -344,8 +344,7 @@ async fn joins_that_may_be_large_are_replaced() {
         assert!(plan(&session, "of_union").await.contains("SpillingJoinExec"));
         assert!(!plan(&session, "little_big").await.contains("SpillingJoinExec"), "a small side is held in memory");
         for (relation, rows) in [("big_big", 0), ("little_big", 0), ("not_in", 10), ("of_union", 10)] {
-            let expected = if relation == "not_in" { 1 } else { rows };
-            assert_eq!(count(&session, relation).await.unwrap(), expected, "{relation}");
+            assert_eq!(count(&session, relation).await.unwrap(), rows, "{relation} in {threads} threads");
         }
     }
 }
@@ -353,7 +352,7 @@ async fn joins_that_may_be_large_are_replaced() {
 #[tokio::test]
 async fn rows_are_sorted_after_a_join_even_if_they_were_before() {
     let spill = tempfile::tempdir().unwrap();
-    let mut session = session(1 << 20, 2, spill.path());
+    let mut session = session(4 << 20, 2, spill.path());
     session.add_source("big", columns(), &[], made(60_000)).unwrap();
     let text = "SELECT b.id FROM big a JOIN (SELECT id, text FROM big ORDER BY id LIMIT 50000) b ON a.text = b.text \
                 ORDER BY b.id LIMIT 3";
