@@ -1,6 +1,7 @@
 //! Failures of a running query, in the terms of [`obmen_sdk::Error`].
 
 use super::exact::{Fault, find};
+use super::join::OneKey;
 use super::mistakes::clean;
 use datafusion::common::DataFusionError;
 use obmen_sdk::{Error, ErrorKind};
@@ -10,6 +11,9 @@ use std::sync::Arc;
 pub(super) fn of_running(error: DataFusionError, relation: &str) -> Error {
     if let Some(fault) = find::<Fault>(&error) {
         return Error::invalid_data(fault.0.clone());
+    }
+    if let Some(key) = find::<OneKey>(&error) {
+        return Error::new(ErrorKind::Exhausted, one_key(key, relation));
     }
     match root(error) {
         Root::Ours(error) => error,
@@ -79,6 +83,13 @@ fn in_words(text: &str) -> String {
     text
 }
 
+fn one_key(key: &OneKey, relation: &str) -> String {
+    format!(
+        "`{relation}` joins more rows with {key}, on both sides, than `memory:` of obmen.yaml allows: raise it, \
+         or leave these rows out with a WHERE before the join"
+    )
+}
+
 /// The pool's message names who holds memory: `HashJoinInput[0]#12(can spill: false) consumed 498.0 MB, peak …`.
 fn exhausted(text: &str, relation: &str) -> String {
     if text.contains("disk") && text.contains("limit") {
@@ -108,6 +119,7 @@ fn consumer(name: &str) -> String {
     let lower = name.to_lowercase();
     let known = [
         ("hashjoin", "a join"),
+        ("spillingjoin", "a join"),
         ("nestedloopjoin", "a join without equality"),
         ("crossjoin", "a cross join"),
         ("sortmergejoin", "a join"),

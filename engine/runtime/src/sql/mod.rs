@@ -15,6 +15,7 @@ mod draft;
 mod exact;
 mod failure;
 mod functions;
+mod join;
 mod mistakes;
 mod place;
 mod planner;

@@ -2,6 +2,7 @@
 
 use super::Options;
 use super::functions::Functions;
+use super::join::SpillJoins;
 use datafusion::common::Result;
 use datafusion::execution::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -30,6 +31,7 @@ pub(super) fn open(options: Options, functions: &Functions) -> Result<SessionSta
         .with_config(config)
         .with_runtime_env(environment)
         .with_analyzer_rules(Vec::new())
+        .with_physical_optimizer_rules(SpillJoins::among_rules())
         .with_aggregate_functions(functions.aggregates())
         .build())
 }
@@ -45,6 +47,13 @@ fn settings(options: &Options) -> SessionConfig {
     all.sql_parser.parse_float_as_decimal = true;
     all.sql_parser.collect_spans = true;
     all.sql_parser.map_string_types_to_utf8view = false;
+    // Sides of a join are divided by exactly its keys: rows divided by some of them would not meet.
+    all.optimizer.subset_repartition_threshold = 0;
+    // Sources do not take them.
+    all.optimizer.enable_dynamic_filter_pushdown = false;
+    all.optimizer.enable_join_dynamic_filter_pushdown = false;
+    all.optimizer.enable_topk_dynamic_filter_pushdown = false;
+    all.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     // A failing rule is a mistake to be reported, not a rule to be left out.
     all.optimizer.skip_failed_rules = false;
     config

@@ -283,12 +283,12 @@ async fn exhausted_memory_says_what_to_do() {
     session.add_source("one", columns(), &["id".to_owned()], made(300_000, columns())).unwrap();
     session.add_source("two", columns(), &["id".to_owned()], made(300_000, columns())).unwrap();
     let mut problems = Problems::new();
-    let text = "SELECT one.id, two.текст FROM one JOIN two ON one.текст = two.текст";
+    let text = "SELECT one.id, two.текст FROM one CROSS JOIN two";
     session.add_step("joined", &sql(text), &mut problems).unwrap();
     let error = count(&session, "joined").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Exhausted);
     assert!(error.message().starts_with("`joined` needs more memory than `memory:` of obmen.yaml allows"), "{error}");
-    assert!(error.message().contains("a join"), "{error}");
+    assert!(error.message().contains("a cross join"), "{error}");
     assert!(!error.message().contains('\n'), "{error}");
 }
 
