@@ -7,28 +7,63 @@
 /// What is wrong, in one phrase: not a number, more digits after the point than `scale` (zeros do
 /// not count), more digits than `precision`.
 pub(super) fn parse(text: &str, precision: u8, scale: u8) -> Result<i128, String> {
-    let plain: String = text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{202f}')).collect();
     let not_a_number = || format!("`{}` is not a number", shown(text));
-    let (negative, digits) = match plain.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, plain.strip_prefix('+').unwrap_or(&plain)),
-    };
-    let (whole, fraction) = digits.split_once(['.', ',']).unwrap_or((digits, ""));
-    let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.len() + fraction.len() == 0 || !all_digits(whole) || !all_digits(fraction) {
+    let mut marks = text.chars().filter(|mark| !mark.is_whitespace()).peekable();
+    let negative = marks.next_if(|mark| matches!(mark, '-' | '+')) == Some('-');
+    let mut digits = Digits::default();
+    for mark in marks {
+        match mark {
+            '.' | ',' if !digits.fraction => digits.fraction = true,
+            _ => digits.push(mark.to_digit(10).ok_or_else(not_a_number)?),
+        }
+    }
+    if !digits.any {
         return Err(not_a_number());
     }
-    let fraction = fraction.trim_end_matches('0');
-    if fraction.len() > usize::from(scale) {
+    if digits.after > usize::from(scale) {
         return Err(format!("`{}` has more than {scale} digits after the point", shown(text)));
     }
-    let whole = whole.trim_start_matches('0');
-    if whole.len() + usize::from(scale) > usize::from(precision) {
+    if digits.before + usize::from(scale) > usize::from(precision) {
         return Err(format!("`{}` is too large for decimal({precision},{scale})", shown(text)));
     }
-    let padded = format!("0{whole}{fraction:0<width$}", width = usize::from(scale));
-    let value: i128 = padded.parse().map_err(|_| not_a_number())?;
+    let value = digits.value.saturating_mul(power(usize::from(scale) - digits.after));
     Ok(if negative { -value } else { value })
+}
+
+/// The digits of a number that is being read.
+#[derive(Default)]
+struct Digits {
+    /// Whether there are any, and whether the point was there.
+    any: bool,
+    fraction: bool,
+    /// The number without its point, up to the last digit that counts. Nothing, if there are too many.
+    value: i128,
+    /// Digits before the point, zeros at the front not counted.
+    before: usize,
+    /// Digits after the point, zeros at the end not counted.
+    after: usize,
+    /// Zeros after those.
+    zeros: usize,
+}
+
+impl Digits {
+    fn push(&mut self, digit: u32) {
+        self.any = true;
+        if !self.fraction {
+            self.before += usize::from(digit != 0 || self.before > 0);
+            self.value = self.value.saturating_mul(10).saturating_add(digit.into());
+        } else if digit == 0 {
+            self.zeros += 1;
+        } else {
+            self.value = self.value.saturating_mul(power(self.zeros + 1)).saturating_add(digit.into());
+            self.after += self.zeros + 1;
+            self.zeros = 0;
+        }
+    }
+}
+
+fn power(digits: usize) -> i128 {
+    10_i128.saturating_pow(u32::try_from(digits).unwrap_or(u32::MAX))
 }
 
 /// Writes a whole number of `10^-scale` with `.`, without zeros at the end beyond `least` digits
