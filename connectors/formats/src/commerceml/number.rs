@@ -1,5 +1,7 @@
 //! Exact decimal numbers ⇄ text.
 
+use std::fmt::Write;
+
 /// Reads a number as a whole number of `10^-scale`. Takes `.` and `,`, a sign, and spaces of any
 /// kind between digits (as 1C and Bitrix write them); an exponent is refused.
 ///
@@ -68,23 +70,42 @@ fn power(digits: usize) -> i128 {
 
 /// Writes a whole number of `10^-scale` with `.`, without zeros at the end beyond `least` digits
 /// after the point.
+pub(super) fn write(into: &mut String, value: i128, scale: i8, least: usize) {
+    let digits = usize::try_from(scale).unwrap_or(0);
+    if value < 0 {
+        into.push('-');
+    }
+    // Writing into a `String` does not fail.
+    write!(into, "{:0>width$}", value.unsigned_abs(), width = digits + 1).unwrap_or_default();
+    if scale < 0 && value != 0 {
+        into.extend(std::iter::repeat_n('0', scale.unsigned_abs().into()));
+    }
+    let point = into.len() - digits;
+    into.insert(point, '.');
+    while into.len() > point + 1 + least && into.ends_with('0') {
+        into.pop();
+    }
+    into.extend(std::iter::repeat_n('0', (point + 1 + least).saturating_sub(into.len())));
+    if into.ends_with('.') {
+        into.pop();
+    }
+}
+
+/// The same as a text of its own.
 pub(super) fn format(value: i128, scale: i8, least: usize) -> String {
-    let sign = if value < 0 { "-" } else { "" };
-    let digits = value.unsigned_abs().to_string();
-    let Ok(scale) = usize::try_from(scale) else {
-        let zeros = if value == 0 { 0 } else { usize::from(scale.unsigned_abs()) };
-        let fraction = if least == 0 { String::new() } else { format!(".{}", "0".repeat(least)) };
-        return format!("{sign}{digits}{}{fraction}", "0".repeat(zeros));
-    };
-    let padded = format!("{digits:0>width$}", width = scale + 1);
-    let (whole, fraction) = padded.split_at(padded.len() - scale);
-    let fraction = format!("{:0<least$}", fraction.trim_end_matches('0'));
-    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+    let mut text = String::new();
+    write(&mut text, value, scale, least);
+    text
 }
 
 /// How many digits stand after the point, zeros at the end not counted.
-pub(super) fn fraction_digits(value: i128, scale: i8) -> usize {
-    format(value, scale, 0).split_once('.').map_or(0, |(_, fraction)| fraction.len())
+pub(super) fn fraction_digits(mut value: i128, scale: i8) -> usize {
+    let mut digits = usize::try_from(scale).unwrap_or(0);
+    while digits > 0 && value % 10 == 0 {
+        value /= 10;
+        digits -= 1;
+    }
+    digits
 }
 
 /// A value in a message: short, in one line.
@@ -117,6 +138,17 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read(value: i128, scale in 0_u8..=38, least in 0_usize..4) {
+            let value = value % 10_i128.pow(38);
+            let text = format(value, i8::try_from(scale).unwrap(), least);
+            proptest::prop_assert_eq!(parse(&text, 38, scale), Ok(value));
+            let digits = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+            proptest::prop_assert_eq!(digits, fraction_digits(value, i8::try_from(scale).unwrap()).max(least));
+        }
+    }
+
     #[test]
     fn written_exactly() {
         for (value, scale, least, text) in [
@@ -127,6 +159,9 @@ mod tests {
             (0, 0, 2, "0.00"),
             (12, -2, 0, "1200"),
             (1, 4, 2, "0.0001"),
+            (12, -2, 2, "1200.00"),
+            (0, -2, 0, "0"),
+            (-100, 2, 1, "-1.0"),
         ] {
             assert_eq!(format(value, scale, least), text);
         }

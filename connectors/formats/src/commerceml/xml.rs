@@ -241,7 +241,7 @@ fn broken(file: &str, place: Place, error: &quick_xml::Error) -> Error {
 impl Place {
     /// The place after some bytes.
     fn after(self, bytes: &[u8]) -> Self {
-        let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+        let lines = bytes.iter().filter(|byte| matches!(byte, b'\n')).count();
         let line = bytes.iter().rposition(|byte| *byte == b'\n').filter(|_| lines > 0);
         let (column, rest) = match line {
             Some(end) => (1, bytes.get(end + 1..).unwrap_or_default()),
