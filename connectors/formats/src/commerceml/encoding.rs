@@ -38,10 +38,11 @@ impl<R: BufRead> Utf8<R> {
         }
         let declared = blank_declaration(&mut head);
         let mut decoder = decide(bom, &head, declared).map(Encoding::new_decoder_without_bom_handling);
-        let ready = match &mut decoder {
-            None => head,
-            Some(decoder) => decode(decoder, &head, false),
-        };
+        let mut ready = Vec::new();
+        match &mut decoder {
+            None => ready = head,
+            Some(decoder) => decode(decoder, &head, false, &mut ready),
+        }
         Ok(Self { inner, decoder, ready, at: 0, ended: false })
     }
 }
@@ -79,15 +80,20 @@ fn blank_declaration(head: &mut [u8]) -> Option<&'static Encoding> {
     Encoding::for_label(label.as_bytes())
 }
 
-fn decode(decoder: &mut Decoder, mut bytes: &[u8], last: bool) -> Vec<u8> {
-    let mut text = String::new();
+/// Decodes into a buffer that serves one piece after another.
+fn decode(decoder: &mut Decoder, mut bytes: &[u8], last: bool, into: &mut Vec<u8>) {
+    let mut filled = 0;
     loop {
-        text.reserve(bytes.len() * 3 + 16);
-        let (result, read, _) = decoder.decode_to_string(bytes, &mut text, last);
-        if result == CoderResult::InputEmpty {
-            return text.into_bytes();
-        }
+        // A byte becomes at most three.
+        into.resize(filled + bytes.len() * 3 + 16, 0);
+        let room = into.get_mut(filled..).unwrap_or_default();
+        let (result, read, written, _) = decoder.decode_to_utf8(bytes, room, last);
+        filled += written;
         bytes = bytes.get(read..).unwrap_or_default();
+        if result == CoderResult::InputEmpty {
+            into.truncate(filled);
+            return;
+        }
     }
 }
 
@@ -100,7 +106,7 @@ impl<R: BufRead> BufRead for Utf8<R> {
             let bytes = self.inner.fill_buf()?;
             let taken = bytes.len();
             self.ended = taken == 0;
-            self.ready = decode(decoder, bytes, self.ended);
+            decode(decoder, bytes, self.ended, &mut self.ready);
             self.at = 0;
             self.inner.consume(taken);
         }

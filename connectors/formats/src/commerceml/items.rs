@@ -1,15 +1,17 @@
 //! One product or offer as XML, in the element order of the XSD.
 
-use super::cell::{self, Number, checked};
+use super::cell::{self, Number, Value, checked};
 use super::entity::Column;
-use super::layout::TargetLayout;
+use super::layout::{ChildPlace, TargetLayout};
 use super::package::DeleteStyle;
 use super::unit;
 use super::write::Xml;
-use arrow::array::{Array, ArrayRef, AsArray, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, GenericListArray, OffsetSizeTrait, StructArray};
 use arrow::record_batch::RecordBatch;
 use obmen_sdk::Op;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// A row to be written.
 #[derive(Clone, Copy)]
@@ -22,66 +24,72 @@ pub(super) struct Item<'a> {
     pub(super) style: DeleteStyle,
 }
 
-/// An offer, and what it refers to.
-pub(super) struct Offer {
-    pub(super) xml: String,
+/// What an offer refers to.
+pub(super) struct Offer<'a> {
     /// Kinds of prices with the currency they were used with.
-    pub(super) price_types: BTreeMap<String, Option<String>>,
-    pub(super) warehouses: BTreeSet<String>,
+    pub(super) price_types: BTreeMap<Cow<'a, str>, Option<Cow<'a, str>>>,
+    /// Quantities by warehouse.
+    pub(super) stock: BTreeMap<Cow<'a, str>, Number>,
 }
 
-/// One item of a child: the texts of its columns, in the order of the entity's description.
-type Texts = Vec<Option<String>>;
+/// The rows of a child at one row of its owner.
+pub(super) struct Children<'a> {
+    place: ChildPlace<'a>,
+    fields: &'a StructArray,
+    rows: Range<usize>,
+}
+
+/// The values of a child's row, in the order of the entity's description.
+type Values<'a, const N: usize> = Result<[Option<Value<'a>>; N], String>;
 
 /// `Товар`.
 ///
 /// # Errors
 /// Why the row cannot be written, in one phrase.
-pub(super) fn good(item: &Item<'_>) -> Result<String, String> {
-    let mut xml = Xml::at(3);
-    item.begin(&mut xml, "Товар")?;
+pub(super) fn good(item: &Item<'_>, xml: &mut Xml) -> Result<(), String> {
+    item.begin(xml, "Товар")?;
     if let Some(group) = item.value("group")? {
         xml.open("Группы", &[]);
-        xml.leaf("Ид", &group);
+        xml.value("Ид", &group);
         xml.close("Группы");
     }
-    xml.leaf_if("Описание", item.value_or_emptied("description")?.as_deref());
-    xml.leaf_if("Страна", item.value_or_emptied("country")?.as_deref());
+    xml.value_if("Описание", item.value_or_emptied("description")?.as_ref());
+    xml.value_if("Страна", item.value_or_emptied("country")?.as_ref());
     if let Some(name) = item.value("manufacturer")? {
         xml.open("Изготовитель", &[]);
-        xml.leaf("Наименование", &name);
-        xml.leaf("ОфициальноеНаименование", &name);
+        xml.value("Наименование", &name);
+        xml.value("ОфициальноеНаименование", &name);
         xml.close("Изготовитель");
     }
-    properties(item, &mut xml)?;
+    properties(item, xml)?;
     if let Some(rate) = item.value("vat_rate")? {
         xml.open("СтавкиНалогов", &[]);
         xml.open("СтавкаНалога", &[]);
         xml.leaf("Наименование", "НДС");
-        xml.leaf("Ставка", &rate);
+        xml.value("Ставка", &rate);
         xml.close("СтавкаНалога");
         xml.close("СтавкиНалогов");
     }
     let kind = item.value("kind")?;
-    let mut requisites = vec![("ВидНоменклатуры".to_owned(), kind.clone()), ("ТипНоменклатуры".to_owned(), kind)];
-    requisites.push(("Полное наименование".to_owned(), item.value_or_emptied("full_name")?));
-    requisites.push(("Вес".to_owned(), item.value_or_emptied("weight")?));
-    item.requisites(&mut xml, requisites)?;
+    let fixed = [
+        ("ВидНоменклатуры", kind.clone()),
+        ("ТипНоменклатуры", kind),
+        ("Полное наименование", item.value_or_emptied("full_name")?),
+        ("Вес", item.value_or_emptied("weight")?),
+    ];
+    item.requisites(xml, fixed)?;
     xml.close("Товар");
-    Ok(xml.finish())
+    Ok(())
 }
 
 fn properties(item: &Item<'_>, xml: &mut Xml) -> Result<(), String> {
-    let properties = item.child("properties", item.rows)?;
-    if properties.is_empty() {
-        return Ok(());
-    }
+    let Some(properties) = item.child("properties", item.rows) else { return Ok(()) };
     xml.open("ЗначенияСвойств", &[]);
-    for property in properties {
-        let [Some(id), value] = property.as_slice() else { continue };
+    for property in properties.checked() {
+        let [Some(id), value] = property? else { continue };
         xml.open("ЗначенияСвойства", &[]);
-        xml.leaf("Ид", id);
-        xml.leaf("Значение", value.as_deref().unwrap_or(""));
+        xml.value("Ид", &id);
+        xml.value("Значение", &value.unwrap_or(Value::EMPTIED));
         xml.close("ЗначенияСвойства");
     }
     xml.close("ЗначенияСвойств");
@@ -92,81 +100,69 @@ fn properties(item: &Item<'_>, xml: &mut Xml) -> Result<(), String> {
 ///
 /// # Errors
 /// Why the row cannot be written, in one phrase.
-pub(super) fn offer(item: &Item<'_>) -> Result<Offer, String> {
-    let mut xml = Xml::at(3);
-    item.begin(&mut xml, "Предложение")?;
-    item.requisites(&mut xml, Vec::new())?;
-    let unit = item.value("unit_code")?;
-    let price_types = prices(item, &mut xml, unit.as_deref())?;
+pub(super) fn offer<'a>(item: &Item<'a>, xml: &mut Xml) -> Result<Offer<'a>, String> {
+    item.begin(xml, "Предложение")?;
+    item.requisites(xml, [])?;
+    let price_types = prices(item, xml)?;
     let stock = stock(item)?;
     let quantity = match item.column("quantity").and_then(|(array, _)| cell::number(array, item.row)) {
-        _ if item.op == Op::Delete => Some(Number { value: 0, scale: 0 }),
+        _ if item.op == Op::Delete => Some(Number::ZERO),
         Some(quantity) => Some(quantity),
         None => total(item, &stock)?,
     };
-    xml.leaf_if("Количество", quantity.map(Number::text).as_deref());
+    xml.value_if("Количество", quantity.map(|quantity| Value::Number(quantity, 0)).as_ref());
+    let mut text = String::new();
     for (warehouse, quantity) in &stock {
-        let quantity = quantity.text();
-        xml.leaf_with("Склад", &[("ИдСклада", warehouse), ("КоличествоНаСкладе", &quantity)], "");
+        text.clear();
+        quantity.write(&mut text, 0);
+        xml.leaf_with("Склад", &[("ИдСклада", warehouse), ("КоличествоНаСкладе", &text)], "");
     }
     xml.close("Предложение");
-    Ok(Offer { xml: xml.finish(), price_types, warehouses: stock.into_keys().collect() })
+    Ok(Offer { price_types, stock })
 }
 
-fn prices(item: &Item<'_>, xml: &mut Xml, unit: Option<&str>) -> Result<BTreeMap<String, Option<String>>, String> {
+fn prices<'a>(item: &Item<'a>, xml: &mut Xml) -> Result<BTreeMap<Cow<'a, str>, Option<Cow<'a, str>>>, String> {
+    let unit = item.value("unit_code")?;
     let mut used = BTreeMap::new();
-    let prices = item.child("prices", item.rows)?;
-    if prices.is_empty() {
-        return Ok(used);
-    }
+    let Some(prices) = item.child("prices", item.rows) else { return Ok(used) };
     xml.open("Цены", &[]);
-    for price in prices {
-        let [Some(kind), Some(sum), currency] = price.as_slice() else { continue };
+    for price in prices.checked() {
+        let [Some(kind), Some(sum), currency] = price? else { continue };
         xml.open("Цена", &[]);
-        xml.leaf("ИдТипаЦены", kind);
-        xml.leaf("ЦенаЗаЕдиницу", sum);
-        xml.leaf_if("Валюта", currency.as_deref());
-        xml.leaf_if("Единица", unit);
+        xml.value("ИдТипаЦены", &kind);
+        xml.value("ЦенаЗаЕдиницу", &sum);
+        xml.value_if("Валюта", currency.as_ref());
+        xml.value_if("Единица", unit.as_ref());
         // WooCommerce multiplies the price by the coefficient.
         xml.leaf("Коэффициент", "1");
         xml.close("Цена");
-        used.insert(kind.clone(), currency.clone());
+        used.insert(kind.text(), currency.map(Value::text));
     }
     xml.close("Цены");
     Ok(used)
 }
 
 /// Quantities by warehouse; 0 where the row was before and is no longer, and everywhere for a delete.
-fn stock(item: &Item<'_>) -> Result<BTreeMap<String, Number>, String> {
-    let zero = Number { value: 0, scale: 0 };
+fn stock<'a>(item: &Item<'a>) -> Result<BTreeMap<Cow<'a, str>, Number>, String> {
+    let places = |rows| item.child("stock", rows).into_iter().flat_map(Children::checked);
     // What the other side has was taken by it: its texts are within the limits.
-    let mut stock: BTreeMap<String, Number> = item
-        .child("stock", item.old)
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|place| Some((place.into_iter().next()??, zero)))
-        .collect();
-    item.child("stock", item.rows)?;
-    if let Some(child) = item.target.child("stock")
-        && let Some(places) = list_item(item.rows.column(child.column), item.row)
-        && let [Some(warehouse), Some(quantity)] = child.fields
-    {
-        for row in 0..places.len() {
-            let Some(warehouse) = cell::text(places.column(*warehouse), row) else { continue };
-            let quantity = cell::number(places.column(*quantity), row).filter(|_| item.op != Op::Delete);
-            stock.insert(warehouse, quantity.unwrap_or(zero));
-        }
+    let before: Result<Vec<[Option<Value<'a>>; 2]>, String> = places(item.old).collect();
+    let gone =
+        before.unwrap_or_default().into_iter().filter_map(|[warehouse, _]| Some((warehouse?.text(), Number::ZERO)));
+    let mut stock: BTreeMap<_, _> = gone.collect();
+    for place in places(item.rows) {
+        let [Some(warehouse), Some(Value::Number(quantity, _))] = place? else { continue };
+        stock.insert(warehouse.text(), if item.op == Op::Delete { Number::ZERO } else { quantity });
     }
     Ok(stock)
 }
 
 /// The sum over all warehouses; `None` where stock is not mapped.
-fn total(item: &Item<'_>, stock: &BTreeMap<String, Number>) -> Result<Option<Number>, String> {
+fn total(item: &Item<'_>, stock: &BTreeMap<Cow<'_, str>, Number>) -> Result<Option<Number>, String> {
     if item.target.child("stock").is_none() {
         return Ok(None);
     }
-    let zero = Number { value: 0, scale: 0 };
-    let sum = stock.values().try_fold(zero, |sum, quantity| sum.plus(*quantity));
+    let sum = stock.values().try_fold(Number::ZERO, |sum, quantity| sum.plus(*quantity));
     sum.map(Some).ok_or_else(|| "`stock` has a sum of too many digits".to_owned())
 }
 
@@ -176,7 +172,7 @@ pub(super) fn names_as_price_types(used: &BTreeMap<String, Option<String>>) -> O
     for (name, currency) in used {
         price_type(&mut xml, name, name, currency.as_deref());
     }
-    (!used.is_empty()).then(|| xml.finish())
+    (!used.is_empty()).then(|| xml.take())
 }
 
 /// `Склады` of the names that offers use.
@@ -185,7 +181,7 @@ pub(super) fn names_as_warehouses(used: &BTreeSet<String>) -> Option<String> {
     for name in used {
         warehouse(&mut xml, name, name);
     }
-    (!used.is_empty()).then(|| xml.finish())
+    (!used.is_empty()).then(|| xml.take())
 }
 
 /// `ТипЦены`
@@ -193,7 +189,9 @@ pub(super) fn price_type(xml: &mut Xml, id: &str, name: &str, currency: Option<&
     xml.open("ТипЦены", &[]);
     xml.leaf("Ид", id);
     xml.leaf("Наименование", name);
-    xml.leaf_if("Валюта", currency);
+    if let Some(currency) = currency {
+        xml.leaf("Валюта", currency);
+    }
     xml.close("ТипЦены");
 }
 
@@ -205,7 +203,7 @@ pub(super) fn warehouse(xml: &mut Xml, id: &str, name: &str) {
     xml.close("Склад");
 }
 
-impl Item<'_> {
+impl<'a> Item<'a> {
     /// What products and offers begin with, delete marks included.
     fn begin(&self, xml: &mut Xml, element: &str) -> Result<(), String> {
         let deleted = self.op == Op::Delete;
@@ -219,27 +217,28 @@ impl Item<'_> {
         if style(DeleteStyle::Element) {
             xml.leaf("Статус", "Удален");
         }
-        xml.leaf_if("Штрихкод", self.value("barcode")?.as_deref());
-        xml.leaf_if("Артикул", self.value_or_emptied("sku")?.as_deref());
-        xml.leaf_if("Наименование", self.value("name")?.as_deref());
-        base_unit(xml, self.value("unit_code")?.as_deref(), self.value("unit_name")?.as_deref());
+        xml.value_if("Штрихкод", self.value("barcode")?.as_ref());
+        xml.value_if("Артикул", self.value_or_emptied("sku")?.as_ref());
+        xml.value_if("Наименование", self.value("name")?.as_ref());
+        let (code, name) = (self.value("unit_code")?.map(Value::text), self.value("unit_name")?.map(Value::text));
+        base_unit(xml, code.as_deref(), name.as_deref());
         Ok(())
     }
 
     /// The id, whatever its column is called.
-    pub(super) fn id(&self) -> Result<String, String> {
+    pub(super) fn id(&self) -> Result<Cow<'a, str>, String> {
         let id =
             cell::text(self.rows.column(self.target.id()), self.row).ok_or("`id` is empty, CommerceML needs it")?;
         cell::fits("id", id, 1, self.target.entity.id_length())
     }
 
-    fn column(&self, name: &str) -> Option<(&ArrayRef, &'static Column)> {
+    fn column(&self, name: &str) -> Option<(&'a ArrayRef, &'static Column)> {
         let (at, column) = self.target.column(name)?;
         Some((self.rows.column(at), column))
     }
 
     /// The value of a column as it goes into the XML.
-    pub(super) fn value(&self, name: &str) -> Result<Option<String>, String> {
+    pub(super) fn value(&self, name: &str) -> Result<Option<Value<'a>>, String> {
         match self.column(name) {
             Some((array, column)) => checked(array, self.row, column),
             None => Ok(None),
@@ -247,49 +246,64 @@ impl Item<'_> {
     }
 
     /// The value, or an empty text where the other side still has one.
-    fn value_or_emptied(&self, name: &str) -> Result<Option<String>, String> {
+    fn value_or_emptied(&self, name: &str) -> Result<Option<Value<'a>>, String> {
         let value = self.value(name)?;
         let had = || self.target.column(name).is_some_and(|(at, _)| self.had(at));
-        Ok(value.or_else(|| had().then(String::new)))
+        Ok(value.or_else(|| had().then_some(Value::EMPTIED)))
     }
 
     fn had(&self, column: usize) -> bool {
         self.op == Op::Update && cell::text(self.old.column(column), self.row).is_some()
     }
 
-    /// The rows of a child, checked.
-    pub(super) fn child(&self, name: &str, batch: &RecordBatch) -> Result<Vec<Texts>, String> {
-        let Some(child) = self.target.child(name) else { return Ok(Vec::new()) };
-        let Some(rows) = list_item(batch.column(child.column), self.row) else { return Ok(Vec::new()) };
-        let texts = |row| {
-            let pairs = child.fields.iter().zip(child.columns);
-            pairs.map(|(field, column)| field.map_or(Ok(None), |at| checked(rows.column(at), row, column))).collect()
-        };
-        let rows: Result<_, String> = (0..rows.len()).map(texts).collect();
-        rows.map_err(|reason| format!("{name}: {reason}"))
+    /// The rows of a child; `None` if there are none.
+    pub(super) fn child(&self, name: &str, batch: &'a RecordBatch) -> Option<Children<'a>> {
+        let place = self.target.child(name)?;
+        let (rows, fields) = list_item(batch.column(place.column), self.row)?;
+        (!rows.is_empty()).then_some(Children { place, fields, rows })
     }
 
     /// `ЗначенияРеквизитов`: the ones with a fixed meaning, then those the sink names.
-    fn requisites(&self, xml: &mut Xml, mut requisites: Vec<(String, Option<String>)>) -> Result<(), String> {
-        for (at, name) in &self.target.requisites {
+    fn requisites<const N: usize>(&self, xml: &mut Xml, fixed: [(&str, Option<Value<'_>>); N]) -> Result<(), String> {
+        let asked = self.target.requisites.iter().map(|(at, name)| {
             let value = cell::text(self.rows.column(*at), self.row);
-            let value = value.map(|value| cell::fits(name, value, 0, 1000)).transpose()?;
-            requisites.push((name.clone(), value.or_else(|| self.had(*at).then(String::new))));
-        }
-        if requisites.iter().all(|(_, value)| value.is_none()) {
-            return Ok(());
-        }
+            let value = value.map(|value| cell::fits(name, value, 0, 1000).map(Value::Text)).transpose()?;
+            Ok((name.as_str(), value.or_else(|| self.had(*at).then_some(Value::EMPTIED))))
+        });
+        let begin = xml.mark();
         xml.open("ЗначенияРеквизитов", &[]);
-        for (name, value) in &requisites {
+        let empty = xml.mark();
+        for requisite in fixed.into_iter().map(Ok).chain(asked) {
+            let (name, value): (&str, Option<Value<'_>>) = requisite.map_err(|reason: String| reason)?;
             if let Some(value) = value {
                 xml.open("ЗначениеРеквизита", &[]);
                 xml.leaf("Наименование", name);
-                xml.leaf("Значение", value);
+                xml.value("Значение", &value);
                 xml.close("ЗначениеРеквизита");
             }
         }
-        xml.close("ЗначенияРеквизитов");
+        if xml.mark() == empty {
+            xml.back_to(begin);
+        } else {
+            xml.close("ЗначенияРеквизитов");
+        }
         Ok(())
+    }
+}
+
+impl<'a> Children<'a> {
+    /// The values of each row, within the limits of their columns.
+    pub(super) fn checked<const N: usize>(self) -> impl Iterator<Item = Values<'a, N>> {
+        self.rows.clone().map(move |row| {
+            let mut values = [const { None }; N];
+            for ((field, column), value) in self.place.fields.iter().zip(self.place.columns).zip(&mut values) {
+                if let Some(field) = field {
+                    *value = checked(self.fields.column(*field), row, column)
+                        .map_err(|reason| format!("{}: {reason}", self.place.name))?;
+                }
+            }
+            Ok(values)
+        })
     }
 }
 
@@ -304,14 +318,18 @@ fn base_unit(xml: &mut Xml, code: Option<&str>, name: Option<&str>) {
     xml.leaf_with("БазоваяЕдиница", &attributes, short);
 }
 
-/// The rows of a list column at a row; `None` for NULL.
-fn list_item(array: &ArrayRef, row: usize) -> Option<StructArray> {
+/// Which rows of which table a list column has at a row; `None` for NULL.
+fn list_item(array: &ArrayRef, row: usize) -> Option<(Range<usize>, &StructArray)> {
+    fn bounds<O: OffsetSizeTrait>(list: &GenericListArray<O>, row: usize) -> Option<(Range<usize>, &ArrayRef)> {
+        let &[from, to] = list.value_offsets().get(row..row + 2)? else { return None };
+        Some((from.as_usize()..to.as_usize(), list.values()))
+    }
     if array.is_null(row) {
         return None;
     }
-    let rows = match array.as_list_opt::<i32>() {
-        Some(list) => list.value(row),
-        None => array.as_list_opt::<i64>()?.value(row),
+    let (rows, values) = match array.as_list_opt::<i32>() {
+        Some(list) => bounds(list, row)?,
+        None => bounds(array.as_list_opt::<i64>()?, row)?,
     };
-    rows.as_struct_opt().cloned()
+    Some((rows, values.as_struct_opt()?))
 }

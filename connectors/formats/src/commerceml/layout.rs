@@ -37,6 +37,8 @@ type ChildLayout = (usize, Vec<Option<usize>>);
 /// Where a child of a target is, and what its columns may hold.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ChildPlace<'a> {
+    /// Its name.
+    pub(super) name: &'static str,
     /// The `List<Struct>` column.
     pub(super) column: usize,
     /// Per column of the child: the field of the struct.
@@ -114,7 +116,8 @@ impl TargetLayout {
     pub(super) fn child(&self, name: &str) -> Option<ChildPlace<'_>> {
         let at = self.entity.children().iter().position(|child| child.name == name)?;
         let (column, fields) = self.children.get(at)?.as_ref()?;
-        Some(ChildPlace { column: *column, fields, columns: self.entity.children().get(at)?.columns })
+        let Child { name, columns } = self.entity.children().get(at)?;
+        Some(ChildPlace { name, column: *column, fields, columns })
     }
 }
 

@@ -15,6 +15,7 @@
 
 mod abilities;
 mod cell;
+mod document;
 mod encoding;
 mod entity;
 mod items;

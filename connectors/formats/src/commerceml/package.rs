@@ -1,5 +1,6 @@
 //! Changes → the files of one exchange.
 
+use super::document::{Document, Items};
 use super::entity::Entity;
 use super::items::{self, Item};
 use super::layout::Layout;
@@ -9,7 +10,9 @@ use chrono::NaiveDateTime;
 use obmen_sdk::{Changes, Error, Op, Outcome, RejectClass, Result, RowId, SinkTarget};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Cursor, Read, Seek, Write};
 use std::sync::Arc;
 
 /// How a deletion is said. CommerceML 2.x never removes anything: it marks.
@@ -92,22 +95,22 @@ impl PackageSettings {
     }
 }
 
-/// One file of a package.
+/// One file of a package. `B` is its content, or where that was written to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PackageFile {
+pub struct PackageFile<B = Vec<u8>> {
     /// `import0_1.xml` or `offers0_1.xml`: shops choose their parser by the beginning of the name.
     pub name: &'static str,
     /// The content: UTF-8 with a BOM.
-    pub bytes: Vec<u8>,
+    pub bytes: B,
     /// The rows that stand in it.
     pub rows: Vec<RowId>,
 }
 
 /// The files of one exchange, and the rows that could not be written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Package {
+pub struct Package<B = Vec<u8>> {
     /// In the order they are to be imported. A file nothing stands in is not there.
-    pub files: Vec<PackageFile>,
+    pub files: Vec<PackageFile<B>>,
     /// Rows that were refused before anything was written, each with its outcome.
     pub rejected: Vec<(RowId, Outcome)>,
 }
@@ -123,18 +126,30 @@ pub struct Package {
 /// * Without a target `price_types` in the bundle the values of `price_type` are names, and the kinds
 ///   of prices used are listed with id = name; the same for warehouses.
 /// * Properties of a `Справочник` expect the id of the variant as value.
+///
+/// Goods and offers wait in a store `S` until the lists that stand before them in the file (groups,
+/// properties, kinds of prices, warehouses) are complete. [`Writer::new`] keeps them in memory, so a
+/// portion bounds it; with [`Writer::through`] they wait in files, and memory is what `add` is given,
+/// those lists, 16 bytes per row and 64 KB, however many goods and offers there are.
 #[derive(Debug)]
-pub struct Writer {
+pub struct Writer<S = Cursor<Vec<u8>>> {
     layout: Arc<Layout>,
     settings: PackageSettings,
     wholes: BTreeMap<Entity, Whole>,
-    goods: String,
-    offers: String,
-    price_types: BTreeMap<String, Option<String>>,
-    warehouses: BTreeSet<String>,
+    goods: Items<S>,
+    offers: Items<S>,
+    names: Names,
     import_rows: Vec<RowId>,
     offers_rows: Vec<RowId>,
     rejected: Vec<(RowId, Outcome)>,
+}
+
+/// Kinds of prices and warehouses that offers name and no target lists.
+#[derive(Debug, Default)]
+struct Names {
+    /// With the first currency each was used with.
+    price_types: BTreeMap<String, Option<String>>,
+    warehouses: BTreeSet<String>,
 }
 
 /// Builds a package of all changes at once; see [`Writer`].
@@ -150,26 +165,52 @@ pub fn package(targets: &[SinkTarget], settings: &PackageSettings, changes: &[Ch
 }
 
 impl Writer {
-    /// An empty package.
+    /// An empty package that is put together in memory.
     pub fn new(layout: Arc<Layout>, settings: PackageSettings) -> Self {
+        Self::through(layout, settings, [Cursor::default(), Cursor::default()])
+    }
+
+    /// Ends the package.
+    pub fn finish(self) -> Package {
+        let (documents, rejected) = self.documents();
+        Package { files: documents.into_iter().map(Document::into_file).collect(), rejected }
+    }
+}
+
+impl<S: Read + Write + Seek> Writer<S> {
+    /// An empty package whose goods and offers wait in two stores, temporary files for instance. A
+    /// store is written from where it stands.
+    pub fn through(layout: Arc<Layout>, settings: PackageSettings, [goods, offers]: [S; 2]) -> Self {
         Self {
             layout,
             settings,
             wholes: BTreeMap::new(),
-            goods: String::new(),
-            offers: String::new(),
-            price_types: BTreeMap::new(),
-            warehouses: BTreeSet::new(),
+            goods: Items::new(goods),
+            offers: Items::new(offers),
+            names: Names::default(),
             import_rows: Vec::new(),
             offers_rows: Vec::new(),
             rejected: Vec::new(),
         }
     }
 
+    /// Ends the package and writes its files, in order, to what `open` gives for their names. The
+    /// files are flushed, not synced.
+    ///
+    /// # Errors
+    /// Those of the stores, of `open` and of what it gives: the files are not complete then.
+    pub fn write_to<W: Write>(self, mut open: impl FnMut(&'static str) -> io::Result<W>) -> Result<Package<W>> {
+        let (documents, rejected) = self.documents();
+        let write = |document: Document<S>| open(document.name).and_then(|out| document.write_to(out));
+        let files = documents.into_iter().map(write).collect::<io::Result<_>>()?;
+        Ok(Package { files, rejected })
+    }
+
     /// Adds changes of one target. Rows that cannot be written are kept for [`finish`](Self::finish).
     ///
     /// # Errors
-    /// `Internal` if the changes are not of the bundle's targets.
+    /// `Internal` if the changes are not of the bundle's targets; those of the stores, after which the
+    /// writer is of no use any more.
     pub fn add(&mut self, changes: &Changes) -> Result<()> {
         let layout = Arc::clone(&self.layout);
         let target = layout.target(changes.target)?;
@@ -194,55 +235,49 @@ impl Writer {
                 op: *op,
                 style: self.settings.delete_style,
             };
-            match self.write(&item) {
-                Ok(()) => match target.entity {
-                    Entity::Goods => self.import_rows.push(*id),
-                    _ => self.offers_rows.push(*id),
-                },
-                Err(reason) => {
-                    let before = if *op == Op::Delete { "cannot be marked as deleted: the last known " } else { "" };
-                    self.rejected.push((*id, Outcome::rejected(RejectClass::Data, format!("{before}{reason}"))));
-                }
+            if let Err(reason) = self.write(&item, *id)? {
+                let before = if *op == Op::Delete { "cannot be marked as deleted: the last known " } else { "" };
+                self.rejected.push((*id, Outcome::rejected(RejectClass::Data, format!("{before}{reason}"))));
             }
         }
+        // Nothing waits in a buffer when the package ends.
+        self.goods.hand_on()?;
+        self.offers.hand_on()?;
         Ok(())
     }
 
-    fn write(&mut self, item: &Item<'_>) -> Result<(), String> {
+    fn write(&mut self, item: &Item<'_>, id: RowId) -> Result<Result<(), String>> {
         if item.target.entity == Entity::Goods {
-            self.goods.push_str(&items::good(item)?);
-            return Ok(());
+            return Ok(self.goods.add(id, |xml| items::good(item, xml))?);
         }
-        let written = items::offer(item)?;
-        self.offers.push_str(&written.xml);
-        if !self.layout.has(Entity::PriceTypes) {
-            for (name, currency) in written.price_types {
-                let known = self.price_types.entry(name).or_default();
-                *known = known.take().or(currency);
+        let written = self.offers.add(id, |xml| items::offer(item, xml))?;
+        Ok(written.map(|offer| {
+            if !self.layout.has(Entity::PriceTypes) {
+                self.names.use_price_types(offer.price_types);
             }
-        }
-        if !self.layout.has(Entity::Warehouses) {
-            self.warehouses.extend(written.warehouses);
-        }
-        Ok(())
+            if !self.layout.has(Entity::Warehouses) {
+                self.names.use_warehouses(offer.stock.keys());
+            }
+        }))
     }
 
-    /// Ends the package.
-    pub fn finish(mut self) -> Package {
-        let mut files = Vec::new();
+    /// The files, in the order they are to be imported.
+    fn documents(mut self) -> (Vec<Document<S>>, Vec<(RowId, Outcome)>) {
         let groups = self.whole(Entity::Groups);
         let properties = self.whole(Entity::Properties);
         let price_types = self.whole(Entity::PriceTypes);
         let warehouses = self.whole(Entity::Warehouses);
-        if groups.is_some() || properties.is_some() || !self.goods.is_empty() {
-            let bytes = self.import_file(groups.as_deref(), properties.as_deref());
-            files.push(PackageFile { name: "import0_1.xml", bytes, rows: std::mem::take(&mut self.import_rows) });
-        }
-        if price_types.is_some() || warehouses.is_some() || !self.offers.is_empty() {
-            let bytes = self.offers_file(price_types, warehouses);
-            files.push(PackageFile { name: "offers0_1.xml", bytes, rows: std::mem::take(&mut self.offers_rows) });
-        }
-        Package { files, rejected: self.rejected }
+        let has_import = groups.is_some() || properties.is_some() || !self.goods.is_empty();
+        let has_offers = price_types.is_some() || warehouses.is_some() || !self.offers.is_empty();
+        let import = has_import.then(|| self.import_file(groups.as_deref(), properties.as_deref()));
+        let offers = has_offers.then(|| self.offers_file(price_types, warehouses));
+        let (mut goods, mut sold) = (self.goods, self.offers);
+        goods.rows.append(&mut self.import_rows);
+        sold.rows.append(&mut self.offers_rows);
+        let document = |name, (head, tail), items| Document { name, head, items, tail };
+        let import = import.map(|around| document("import0_1.xml", around, goods));
+        let offers = offers.map(|around| document("offers0_1.xml", around, sold));
+        (import.into_iter().chain(offers).collect(), self.rejected)
     }
 
     /// A complete list, its rows counted to their file; `None` if nothing of it changes.
@@ -258,47 +293,49 @@ impl Writer {
         Some(xml)
     }
 
-    fn import_file(&self, groups: Option<&str>, properties: Option<&str>) -> Vec<u8> {
+    /// What stands before the goods, and after them.
+    fn import_file(&self, groups: Option<&str>, properties: Option<&str>) -> (String, String) {
         let catalogue = &self.settings.catalogue;
-        self.document(|xml| {
-            xml.open("Классификатор", &[]);
-            xml.leaf("Ид", &catalogue.id);
-            xml.leaf("Наименование", &format!("Классификатор ({})", catalogue.name));
-            self.owner(xml);
-            list(xml, "Группы", groups);
-            list(xml, "Свойства", properties);
-            xml.close("Классификатор");
-            if !self.goods.is_empty() {
-                xml.open("Каталог", &[("СодержитТолькоИзменения", "true")]);
-                xml.leaf("Ид", &catalogue.id);
-                xml.leaf("ИдКлассификатора", &catalogue.id);
-                xml.leaf("Наименование", &catalogue.name);
-                self.owner(xml);
-                list(xml, "Товары", Some(&self.goods));
-                xml.close("Каталог");
-            }
-        })
+        let mut xml = self.begin();
+        xml.open("Классификатор", &[]);
+        xml.leaf("Ид", &catalogue.id);
+        xml.leaf("Наименование", &format!("Классификатор ({})", catalogue.name));
+        self.owner(&mut xml);
+        list(&mut xml, "Группы", groups);
+        list(&mut xml, "Свойства", properties);
+        xml.close("Классификатор");
+        if self.goods.is_empty() {
+            return end(xml, &[]);
+        }
+        xml.open("Каталог", &[("СодержитТолькоИзменения", "true")]);
+        xml.leaf("Ид", &catalogue.id);
+        xml.leaf("ИдКлассификатора", &catalogue.id);
+        xml.leaf("Наименование", &catalogue.name);
+        self.owner(&mut xml);
+        xml.open("Товары", &[]);
+        end(xml, &["Товары", "Каталог"])
     }
 
-    fn offers_file(&self, price_types: Option<String>, warehouses: Option<String>) -> Vec<u8> {
+    /// What stands before the offers, and after them.
+    fn offers_file(&self, price_types: Option<String>, warehouses: Option<String>) -> (String, String) {
         let catalogue = &self.settings.catalogue;
-        let price_types = price_types.or_else(|| items::names_as_price_types(&self.price_types));
-        let warehouses = warehouses.or_else(|| items::names_as_warehouses(&self.warehouses));
-        self.document(|xml| {
-            xml.open("ПакетПредложений", &[("СодержитТолькоИзменения", "true")]);
-            xml.leaf("Ид", &format!("{}#", catalogue.id));
-            xml.leaf("Наименование", &format!("Пакет предложений ({})", catalogue.name));
-            xml.leaf("ИдКаталога", &catalogue.id);
-            xml.leaf("ИдКлассификатора", &catalogue.id);
-            self.owner(xml);
-            list(xml, "ТипыЦен", price_types.as_deref());
-            list(xml, "Склады", warehouses.as_deref());
-            list(xml, "Предложения", Some(&self.offers));
-            xml.close("ПакетПредложений");
-        })
+        let price_types = price_types.or_else(|| items::names_as_price_types(&self.names.price_types));
+        let warehouses = warehouses.or_else(|| items::names_as_warehouses(&self.names.warehouses));
+        let mut xml = self.begin();
+        xml.open("ПакетПредложений", &[("СодержитТолькоИзменения", "true")]);
+        xml.leaf("Ид", &format!("{}#", catalogue.id));
+        xml.leaf("Наименование", &format!("Пакет предложений ({})", catalogue.name));
+        xml.leaf("ИдКаталога", &catalogue.id);
+        xml.leaf("ИдКлассификатора", &catalogue.id);
+        self.owner(&mut xml);
+        list(&mut xml, "ТипыЦен", price_types.as_deref());
+        list(&mut xml, "Склады", warehouses.as_deref());
+        xml.open("Предложения", &[]);
+        end(xml, &["Предложения", "ПакетПредложений"])
     }
 
-    fn document(&self, inside: impl FnOnce(&mut Xml)) -> Vec<u8> {
+    /// The beginning of a file.
+    fn begin(&self) -> Xml {
         // Bitrix finds the encoding in double quotes only.
         let mut xml = Xml::default();
         xml.append("\u{feff}<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
@@ -307,9 +344,7 @@ impl Writer {
         let attributes = [("ВерсияСхемы", self.settings.version.as_str()), ("ДатаФормирования", made.as_str())];
         let attributes: Vec<_> = namespace.into_iter().chain(attributes).collect();
         xml.open("КоммерческаяИнформация", &attributes);
-        inside(&mut xml);
-        xml.close("КоммерческаяИнформация");
-        xml.finish().into_bytes()
+        xml
     }
 
     fn owner(&self, xml: &mut Xml) {
@@ -320,6 +355,33 @@ impl Writer {
         xml.leaf("ОфициальноеНаименование", &owner.name);
         xml.close("Владелец");
     }
+}
+
+impl Names {
+    fn use_price_types(&mut self, used: BTreeMap<Cow<'_, str>, Option<Cow<'_, str>>>) {
+        for (name, currency) in used {
+            match self.price_types.get_mut(name.as_ref()) {
+                Some(Some(_)) => {}
+                Some(known) => *known = currency.map(Cow::into_owned),
+                None => drop(self.price_types.insert(name.into_owned(), currency.map(Cow::into_owned))),
+            }
+        }
+    }
+
+    fn use_warehouses<'a>(&mut self, used: impl Iterator<Item = &'a Cow<'a, str>>) {
+        for name in used {
+            if !self.warehouses.contains(name.as_ref()) {
+                self.warehouses.insert(name.as_ref().to_owned());
+            }
+        }
+    }
+}
+
+/// What was written, and what closes the elements that are open: these, and the document.
+fn end(mut xml: Xml, open: &[&str]) -> (String, String) {
+    let head = xml.take();
+    open.iter().chain(&["КоммерческаяИнформация"]).for_each(|name| xml.close(name));
+    (head, xml.take())
 }
 
 fn list(xml: &mut Xml, name: &str, items: Option<&str>) {

@@ -1,10 +1,11 @@
 //! A file → rows of one relation.
 
 use super::relation::{Cell, Rows, schema};
-use super::tree::Tree;
+use super::tree::{Item, Tree};
 use super::unit;
 use super::xml::{Element, Xml};
 use obmen_sdk::{Batch, Error, ErrorKind, Result};
+use std::borrow::Cow;
 use std::io::BufRead;
 
 /// Reads one relation of a file and hands it over batch by batch, in the order of the file.
@@ -36,9 +37,10 @@ pub fn read(
         return Err(xml.fail(root.place, format!("this is not CommerceML: the root element is `{}`", root.name)));
     }
     let mut rows = Rows::new(schema, file_name, batch_rows, out);
+    let mut item = Item::default();
     let mut only_changes = false;
     xml.children(&mut |xml, section| {
-        only_changes |= read_section(xml, section, part, &mut rows)?;
+        only_changes |= read_section(xml, section, part, &mut item, &mut rows)?;
         Ok(())
     })?;
     xml.end()?;
@@ -93,7 +95,13 @@ impl Part {
 }
 
 /// Reads a section of the document; says whether it carries only changes.
-fn read_section<R: BufRead>(xml: &mut Xml<R>, section: &Element, part: Part, rows: &mut Rows<'_>) -> Result<bool> {
+fn read_section<R: BufRead>(
+    xml: &mut Xml<R>,
+    section: &Element,
+    part: Part,
+    item: &mut Item,
+    rows: &mut Rows<'_>,
+) -> Result<bool> {
     // `Документ` has `Товары` too: those are lines of orders, not goods.
     let sections = ["Классификатор", "Каталог", "ПакетПредложений", "ИзмененияПакетаПредложений"];
     if !sections.contains(&section.name.as_str()) {
@@ -104,14 +112,15 @@ fn read_section<R: BufRead>(xml: &mut Xml<R>, section: &Element, part: Part, row
     let (lists, items) = part.items();
     xml.children(&mut |xml, list| {
         if list.name == "СодержитТолькоИзменения" {
-            only_changes |= xml.tree(list)?.value().is_some_and(truth);
+            xml.item(list, item)?;
+            only_changes |= item.root().and_then(Tree::value).is_some_and(truth);
         } else if lists.contains(&list.name.as_str()) {
-            xml.children(&mut |xml, item| {
-                if items.contains(&item.name.as_str()) {
-                    let tree = xml.tree(item)?;
-                    take(part, &tree, rows)?;
+            xml.children(&mut |xml, element| {
+                if !items.contains(&element.name.as_str()) {
+                    return Ok(());
                 }
-                Ok(())
+                xml.item(element, item)?;
+                item.root().map_or(Ok(()), |item| take(part, item, rows))
             })?;
         }
         Ok(())
@@ -119,7 +128,7 @@ fn read_section<R: BufRead>(xml: &mut Xml<R>, section: &Element, part: Part, row
     Ok(only_changes)
 }
 
-fn take(part: Part, item: &Tree, rows: &mut Rows<'_>) -> Result<()> {
+fn take(part: Part, item: Tree<'_>, rows: &mut Rows<'_>) -> Result<()> {
     match part {
         Part::Groups => group(item, None, rows),
         Part::Properties => property(item, rows),
@@ -132,10 +141,10 @@ fn take(part: Part, item: &Tree, rows: &mut Rows<'_>) -> Result<()> {
                 Cell::Text(item.text_of("Наименование")),
                 Cell::Text(item.word_of("Валюта")),
             ];
-            rows.push(item.place, &cells)
+            rows.push(item.place(), &cells)
         }
         Part::Warehouses => {
-            rows.push(item.place, &[Cell::Key(item.word_of("Ид")), Cell::Text(item.text_of("Наименование"))])
+            rows.push(item.place(), &[Cell::Key(item.word_of("Ид")), Cell::Text(item.text_of("Наименование"))])
         }
         Part::Offers => offer(item, rows),
         Part::Prices => prices(item, rows),
@@ -144,34 +153,34 @@ fn take(part: Part, item: &Tree, rows: &mut Rows<'_>) -> Result<()> {
 }
 
 /// A group, then its subgroups: the depth is bounded by the depth of the XML.
-fn group(item: &Tree, parent: Option<&str>, rows: &mut Rows<'_>) -> Result<()> {
+fn group(item: Tree<'_>, parent: Option<&str>, rows: &mut Rows<'_>) -> Result<()> {
     let id = item.word_of("Ид");
-    rows.push(item.place, &[Cell::Key(id), Cell::Text(parent), Cell::Text(item.text_of("Наименование"))])?;
+    rows.push(item.place(), &[Cell::Key(id), Cell::Text(parent), Cell::Text(item.text_of("Наименование"))])?;
     item.items("Группы", "Группа").try_for_each(|child| group(child, id, rows))
 }
 
-fn property(item: &Tree, rows: &mut Rows<'_>) -> Result<()> {
+fn property(item: Tree<'_>, rows: &mut Rows<'_>) -> Result<()> {
     let cells = [
         Cell::Key(item.word_of("Ид")),
         Cell::Text(item.text_of("Наименование")),
         Cell::Text(item.first(&["ТипЗначений", "ТипыЗначений"]).and_then(Tree::value).map(str::trim)),
     ];
-    rows.push(item.place, &cells)
+    rows.push(item.place(), &cells)
 }
 
-fn property_values(item: &Tree, rows: &mut Rows<'_>) -> Result<()> {
+fn property_values(item: Tree<'_>, rows: &mut Rows<'_>) -> Result<()> {
     for variant in item.items("ВариантыЗначений", "Справочник") {
         let cells = [
             Cell::Key(item.word_of("Ид")),
             Cell::Key(variant.word_of("ИдЗначения")),
             Cell::Text(variant.text_of("Значение")),
         ];
-        rows.push(variant.place, &cells)?;
+        rows.push(variant.place(), &cells)?;
     }
     Ok(())
 }
 
-fn good(item: &Tree, rows: &mut Rows<'_>) -> Result<()> {
+fn good(item: Tree<'_>, rows: &mut Rows<'_>) -> Result<()> {
     let (unit_code, unit_name) = unit::of_item(item);
     let kind = item.requisite("ТипНоменклатуры").or_else(|| item.requisite("ВидНоменклатуры"));
     let full_name = item.requisite("Полное наименование").or_else(|| item.first(&["ПолноеНаименование"]));
@@ -194,26 +203,26 @@ fn good(item: &Tree, rows: &mut Rows<'_>) -> Result<()> {
         Cell::Text(kind.and_then(Tree::value)),
         Cell::Bool(is_deleted(item)),
     ];
-    rows.push(item.place, &cells)
+    rows.push(item.place(), &cells)
 }
 
-fn good_properties(item: &Tree, rows: &mut Rows<'_>) -> Result<()> {
+fn good_properties(item: Tree<'_>, rows: &mut Rows<'_>) -> Result<()> {
     for property in item.items("ЗначенияСвойств", "ЗначенияСвойства") {
         let mut values = property.all("Значение").peekable();
         let none = values.peek().is_none();
         let values = values.map(Tree::value).chain(none.then_some(None));
         for value in values {
             let cells = [Cell::Key(item.word_of("Ид")), Cell::Key(property.word_of("Ид")), Cell::Text(value)];
-            rows.push(property.place, &cells)?;
+            rows.push(property.place(), &cells)?;
         }
     }
     Ok(())
 }
 
-fn offer(item: &Tree, rows: &mut Rows<'_>) -> Result<()> {
+fn offer(item: Tree<'_>, rows: &mut Rows<'_>) -> Result<()> {
     let id = offer_id(item);
     let (good, characteristic) = match &id {
-        Some(id) => id.split_once('#').map_or((Some(id.as_str()), None), |(good, rest)| (Some(good), Some(rest))),
+        Some(id) => id.split_once('#').map_or((Some(id.as_ref()), None), |(good, rest)| (Some(good), Some(rest))),
         None => (None, None),
     };
     let (unit_code, unit_name) = unit::of_item(item);
@@ -231,10 +240,10 @@ fn offer(item: &Tree, rows: &mut Rows<'_>) -> Result<()> {
         Cell::Text(unit_name),
         Cell::number(total),
     ];
-    rows.push(item.place, &cells)
+    rows.push(item.place(), &cells)
 }
 
-fn prices(item: &Tree, rows: &mut Rows<'_>) -> Result<()> {
+fn prices(item: Tree<'_>, rows: &mut Rows<'_>) -> Result<()> {
     let id = offer_id(item);
     for price in item.items("Цены", "Цена") {
         let cells = [
@@ -245,51 +254,51 @@ fn prices(item: &Tree, rows: &mut Rows<'_>) -> Result<()> {
             Cell::Text(price.word_of("Единица")),
             Cell::number(price.child("Коэффициент")),
         ];
-        rows.push(price.place, &cells)?;
+        rows.push(price.place(), &cells)?;
     }
     Ok(())
 }
 
 /// All spellings: `Склад` or `Склады` with attributes (2.07, quick update), `КоличествоНаСкладах`
 /// (2.05), `Остатки/Остаток/Склад` (2.09 of the module for Bitrix).
-fn stock(item: &Tree, rows: &mut Rows<'_>) -> Result<()> {
+fn stock(item: Tree<'_>, rows: &mut Rows<'_>) -> Result<()> {
     let id = offer_id(item);
     let nested = item.items("Склады", "Склад");
     for place in item.all("Склад").chain(item.all("Склады")).chain(nested) {
         if let Some(warehouse) = place.attribute("ИдСклада") {
-            let quantity = place.attribute("КоличествоНаСкладе").map(|text| (text, place.place));
-            rows.push(place.place, &[Cell::Key(id.as_deref()), Cell::Key(Some(warehouse)), Cell::Number(quantity)])?;
+            let quantity = place.attribute("КоличествоНаСкладе").map(|text| (text, place.place()));
+            rows.push(place.place(), &[Cell::Key(id.as_deref()), Cell::Key(Some(warehouse)), Cell::Number(quantity)])?;
         }
     }
     for place in item.items("КоличествоНаСкладах", "КоличествоНаСкладе") {
         let cells =
             [Cell::Key(id.as_deref()), Cell::Key(place.word_of("ИдСклада")), Cell::number(place.child("Количество"))];
-        rows.push(place.place, &cells)?;
+        rows.push(place.place(), &cells)?;
     }
     for place in item.items("Остатки", "Остаток").flat_map(|rest| rest.all("Склад")) {
         let cells = [Cell::Key(id.as_deref()), Cell::Key(place.word_of("Ид")), Cell::number(place.child("Количество"))];
-        rows.push(place.place, &cells)?;
+        rows.push(place.place(), &cells)?;
     }
     Ok(())
 }
 
 /// `product` or `product#characteristic`; the quick update has the characteristic in its own element.
-fn offer_id(item: &Tree) -> Option<String> {
+fn offer_id(item: Tree<'_>) -> Option<Cow<'_, str>> {
     let id = item.word_of("Ид")?;
     match item.word_of("ИдХарактеристики") {
-        Some(characteristic) if !id.contains('#') => Some(format!("{id}#{characteristic}")),
-        _ => Some(id.to_owned()),
+        Some(characteristic) if !id.contains('#') => Some(Cow::Owned(format!("{id}#{characteristic}"))),
+        _ => Some(Cow::Borrowed(id)),
     }
 }
 
-fn vat_rate(item: &Tree) -> Option<&str> {
+fn vat_rate(item: Tree<'_>) -> Option<&str> {
     let rates = || item.items("СтавкиНалогов", "СтавкаНалога");
     let vat = rates().find(|rate| rate.word_of("Наименование") == Some("НДС"));
     vat.or_else(|| rates().next()).and_then(|rate| rate.word_of("Ставка"))
 }
 
 /// All three ways to say that an item is deleted.
-fn is_deleted(item: &Tree) -> bool {
+fn is_deleted(item: Tree<'_>) -> bool {
     let status = item.attribute("Статус").or_else(|| item.word_of("Статус"));
     status == Some("Удален") || status == Some("Удалён") || item.word_of("ПометкаУдаления").is_some_and(truth)
 }

@@ -3,7 +3,8 @@
 use super::number;
 use super::tree::Tree;
 use super::xml::Place;
-use arrow::array::{ArrayRef, BooleanBuilder, Decimal128Builder, StringBuilder};
+use crate::rows::BATCH_BYTES;
+use arrow::array::{Array, ArrayRef, BooleanBuilder, Decimal128Builder, StringBuilder};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use obmen_sdk::{BadRow, Batch, Result};
@@ -114,8 +115,12 @@ pub(super) struct Rows<'o> {
     schema: SchemaRef,
     file: String,
     builders: Vec<Builder>,
+    /// The numbers of the row under way.
+    numbers: Vec<Option<i128>>,
     bad: Vec<BadRow>,
     waiting: usize,
+    /// Bytes of text that wait.
+    bytes: usize,
     most: usize,
     out: &'o mut dyn FnMut(Batch) -> Result<()>,
 }
@@ -134,8 +139,8 @@ pub(super) enum Cell<'a> {
 
 impl<'a> Cell<'a> {
     /// The number an element says.
-    pub(super) fn number(tree: Option<&'a Tree>) -> Self {
-        Self::Number(tree.and_then(|tree| tree.value().map(|text| (text, tree.place))))
+    pub(super) fn number(tree: Option<Tree<'a>>) -> Self {
+        Self::Number(tree.and_then(|tree| tree.value().map(|text| (text, tree.place()))))
     }
 }
 
@@ -147,22 +152,20 @@ impl<'o> Rows<'o> {
         batch_rows: usize,
         out: &'o mut dyn FnMut(Batch) -> Result<()>,
     ) -> Self {
-        let builders = builders(&schema);
-        Self { schema, file: file.to_owned(), builders, bad: Vec::new(), waiting: 0, most: batch_rows.max(1), out }
+        let most = batch_rows.max(1);
+        let builders = schema.fields().iter().map(|field| Builder::new(field.data_type(), most)).collect();
+        let (numbers, bad) = (Vec::new(), Vec::new());
+        Self { schema, file: file.to_owned(), builders, numbers, bad, waiting: 0, bytes: 0, most, out }
     }
 
     /// Adds a row, one cell per column; `place` is where it stands. A value that does not fit makes it a bad row.
     pub(super) fn push(&mut self, place: Place, cells: &[Cell<'_>]) -> Result<()> {
-        match self.checked(place, cells) {
-            Ok(values) => {
-                for (builder, value) in self.builders.iter_mut().zip(values) {
-                    builder.append(value);
-                }
-            }
+        match self.check(place, cells) {
+            Ok(()) => self.append(cells),
             Err(bad) => self.bad.push(bad),
         }
         self.waiting += 1;
-        if self.waiting >= self.most { self.flush(None) } else { Ok(()) }
+        if self.waiting >= self.most || self.bytes >= BATCH_BYTES { self.flush(None) } else { Ok(()) }
     }
 
     /// Hands over what is left; `exact` as in [`Batch`].
@@ -170,73 +173,89 @@ impl<'o> Rows<'o> {
         if self.waiting > 0 || exact.is_some() { self.flush(exact) } else { Ok(()) }
     }
 
-    fn checked<'c>(&self, place: Place, cells: &'c [Cell<'c>]) -> std::result::Result<Vec<Checked<'c>>, BadRow> {
-        let mut values = Vec::with_capacity(cells.len());
+    /// Looks whether a row can be added, and reads its numbers.
+    fn check(&mut self, place: Place, cells: &[Cell<'_>]) -> std::result::Result<(), BadRow> {
+        self.numbers.clear();
         for (cell, field) in cells.iter().zip(self.schema.fields()) {
             let bad = |place: Place, reason: String| BadRow {
                 place: format!("{}:{place}", self.file),
                 column: Some(field.name().clone()),
                 reason,
             };
-            values.push(match cell {
-                Cell::Text(text) => Checked::Text(*text),
-                Cell::Key(Some(text)) => Checked::Text(Some(text)),
+            match cell {
                 Cell::Key(None) => return Err(bad(place, format!("`{}` is missing", field.name()))),
-                Cell::Bool(value) => Checked::Bool(*value),
-                Cell::Number(None) => Checked::Number(None),
                 Cell::Number(Some((text, place))) => {
                     let (precision, scale) = digits(field.data_type());
                     let value = number::parse(text, precision, scale).map_err(|reason| bad(*place, reason))?;
-                    Checked::Number(Some(value))
+                    self.numbers.push(Some(value));
                 }
-            });
+                Cell::Number(None) => self.numbers.push(None),
+                Cell::Key(Some(_)) | Cell::Text(_) | Cell::Bool(_) => {}
+            }
         }
-        Ok(values)
+        Ok(())
+    }
+
+    fn append(&mut self, cells: &[Cell<'_>]) {
+        let mut numbers = self.numbers.iter().copied();
+        for (cell, builder) in cells.iter().zip(&mut self.builders) {
+            match (builder, cell) {
+                (Builder::Text(builder), Cell::Text(text) | Cell::Key(text)) => {
+                    self.bytes += text.map_or(0, str::len);
+                    builder.append_option(*text);
+                }
+                (Builder::Decimal(builder), Cell::Number(_)) => builder.append_option(numbers.next().flatten()),
+                (Builder::Bool(builder), Cell::Bool(value)) => builder.append_value(*value),
+                (builder, _) => builder.append_null(),
+            }
+        }
     }
 
     fn flush(&mut self, exact: Option<bool>) -> Result<()> {
         let arrays = self.builders.iter_mut().map(Builder::finish).collect();
-        self.builders = builders(&self.schema);
-        self.waiting = 0;
+        (self.waiting, self.bytes) = (0, 0);
         let rows = RecordBatch::try_new(Arc::clone(&self.schema), arrays)?;
         (self.out)(Batch { rows, bad: std::mem::take(&mut self.bad), cursor: None, exact })
     }
 }
 
-enum Checked<'a> {
-    Text(Option<&'a str>),
-    Number(Option<i128>),
-    Bool(bool),
-}
-
 impl Builder {
-    fn append(&mut self, value: Checked<'_>) {
-        match (self, value) {
-            (Self::Text(builder), Checked::Text(text)) => builder.append_option(text),
-            (Self::Decimal(builder), Checked::Number(number)) => builder.append_option(number),
-            (Self::Bool(builder), Checked::Bool(value)) => builder.append_value(value),
-            (Self::Text(builder), _) => builder.append_null(),
-            (Self::Decimal(builder), _) => builder.append_null(),
-            (Self::Bool(builder), _) => builder.append_null(),
+    /// A builder for a column of so many rows at most.
+    fn new(kind: &DataType, rows: usize) -> Self {
+        let rows = rows.min(1 << 13);
+        match kind {
+            DataType::Decimal128(..) => {
+                Self::Decimal(Decimal128Builder::with_capacity(rows).with_data_type(kind.clone()))
+            }
+            DataType::Boolean => Self::Bool(BooleanBuilder::with_capacity(rows)),
+            _ => Self::Text(StringBuilder::with_capacity(rows, rows * 16)),
         }
     }
 
+    fn append_null(&mut self) {
+        match self {
+            Self::Text(builder) => builder.append_null(),
+            Self::Decimal(builder) => builder.append_null(),
+            Self::Bool(builder) => builder.append_null(),
+        }
+    }
+
+    /// Takes the values; the next ones get as much room as these needed.
     fn finish(&mut self) -> ArrayRef {
         match self {
-            Self::Text(builder) => Arc::new(builder.finish()),
-            Self::Decimal(builder) => Arc::new(builder.finish()),
+            Self::Text(builder) => {
+                let values = builder.finish();
+                *builder = StringBuilder::with_capacity(values.len(), values.value_data().len());
+                Arc::new(values)
+            }
+            Self::Decimal(builder) => {
+                let values = builder.finish();
+                *builder = Decimal128Builder::with_capacity(values.len()).with_data_type(values.data_type().clone());
+                Arc::new(values)
+            }
             Self::Bool(builder) => Arc::new(builder.finish()),
         }
     }
-}
-
-fn builders(schema: &SchemaRef) -> Vec<Builder> {
-    let builder = |kind: &DataType| match kind {
-        DataType::Decimal128(..) => Builder::Decimal(Decimal128Builder::new().with_data_type(kind.clone())),
-        DataType::Boolean => Builder::Bool(BooleanBuilder::new()),
-        _ => Builder::Text(StringBuilder::new()),
-    };
-    schema.fields().iter().map(|field| builder(field.data_type())).collect()
 }
 
 fn digits(kind: &DataType) -> (u8, u8) {

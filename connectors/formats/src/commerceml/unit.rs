@@ -40,7 +40,7 @@ pub(super) fn find(code: &str) -> Option<&'static Unit> {
 
 /// Code and short name in `БазоваяЕдиница`: the code is an attribute, often with spaces at its end,
 /// or, in 2.09, the text itself.
-pub(super) fn of_item(item: &Tree) -> (Option<&str>, Option<&str>) {
+pub(super) fn of_item(item: Tree<'_>) -> (Option<&str>, Option<&str>) {
     let Some(unit) = item.child("БазоваяЕдиница") else { return (None, None) };
     let text = unit.value().map(str::trim);
     let is_code = |text: &&str| (3..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,7 +1,7 @@
 //! Groups, properties, kinds of prices, warehouses: complete lists, written whenever one row changes.
 
 use super::entity::Entity;
-use super::items::{self, Item};
+use super::items::{self, Children, Item};
 use super::layout::TargetLayout;
 use super::package::DeleteStyle;
 use super::write::Xml;
@@ -80,7 +80,7 @@ impl Whole {
                 _ => items::warehouse(&mut xml, id, &row.name),
             }
         }
-        xml.finish()
+        xml.take()
     }
 
     /// Takes out the groups that no path leads to from the top: their parent is missing or below them.
@@ -147,7 +147,7 @@ impl Whole {
                 }
             }
         }
-        xml.finish()
+        xml.take()
     }
 }
 
@@ -187,22 +187,21 @@ fn property(xml: &mut Xml, id: &str, row: &Row) {
 
 fn read(target: &TargetLayout, rows: &RecordBatch, row: usize, change: Option<RowId>) -> Result<(String, Row), String> {
     let item = Item { target, rows, old: rows, row, op: Op::Create, style: DeleteStyle::Attr };
-    let name = item.value("name")?.unwrap_or_default();
-    let parent = item.value("parent")?;
-    let values: Vec<_> = item
-        .child("values", rows)?
-        .into_iter()
-        .filter_map(|value| match <[Option<String>; 2]>::try_from(value) {
-            Ok([Some(id), Some(value)]) => Some((id, value)),
-            _ => None,
-        })
-        .collect();
+    let text = |name| Ok::<_, String>(item.value(name)?.map(|value| value.text().into_owned()));
+    let name = text("name")?.unwrap_or_default();
+    let parent = text("parent")?;
+    let mut values = Vec::new();
+    for value in item.child("values", rows).into_iter().flat_map(Children::checked) {
+        if let [Some(id), Some(value)] = value? {
+            values.push((id.text().into_owned(), value.text().into_owned()));
+        }
+    }
     let word = if target.entity == Entity::Properties {
-        Some(property_kind(item.value("kind")?, !values.is_empty())?)
+        Some(property_kind(text("kind")?, !values.is_empty())?)
     } else {
-        item.value("currency")?
+        text("currency")?
     };
-    Ok((item.id()?, Row { change, name, parent, word, values }))
+    Ok((item.id()?.into_owned(), Row { change, name, parent, word, values }))
 }
 
 fn property_kind(kind: Option<String>, has_values: bool) -> Result<String, String> {

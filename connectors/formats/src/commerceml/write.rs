@@ -1,11 +1,19 @@
 //! XML elements as text, indented with tabs as 1C does.
 
+use super::cell::Value;
 use super::text::escape;
 
 /// XML under construction.
 #[derive(Debug, Default)]
 pub(super) struct Xml {
     text: String,
+    depth: usize,
+}
+
+/// Where an [`Xml`] stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    length: usize,
     depth: usize,
 }
 
@@ -26,9 +34,7 @@ impl Xml {
     pub(super) fn close(&mut self, name: &str) {
         self.depth = self.depth.saturating_sub(1);
         self.indent();
-        self.text.push_str("</");
-        self.text.push_str(name);
-        self.text.push_str(">\n");
+        self.end(name);
     }
 
     /// `<name>text</name>`
@@ -36,10 +42,23 @@ impl Xml {
         self.leaf_with(name, &[], text);
     }
 
-    /// `<name>text</name>` if there is a text.
-    pub(super) fn leaf_if(&mut self, name: &str, text: Option<&str>) {
-        if let Some(text) = text {
-            self.leaf(name, text);
+    /// `<name>value</name>`
+    pub(super) fn value(&mut self, name: &str, value: &Value<'_>) {
+        match value {
+            Value::Text(text) => self.leaf(name, text),
+            Value::Number(number, least) => {
+                self.tag(name, &[]);
+                self.text.push('>');
+                number.write(&mut self.text, *least);
+                self.end(name);
+            }
+        }
+    }
+
+    /// `<name>value</name>` if there is a value.
+    pub(super) fn value_if(&mut self, name: &str, value: Option<&Value<'_>>) {
+        if let Some(value) = value {
+            self.value(name, value);
         }
     }
 
@@ -52,9 +71,7 @@ impl Xml {
         }
         self.text.push('>');
         escape(&mut self.text, text, false);
-        self.text.push_str("</");
-        self.text.push_str(name);
-        self.text.push_str(">\n");
+        self.end(name);
     }
 
     /// Text that is XML already, at this depth.
@@ -63,8 +80,29 @@ impl Xml {
     }
 
     /// What was written.
-    pub(super) fn finish(self) -> String {
-        self.text
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Forgets what was written, and goes on at the same depth in the same memory.
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+    }
+
+    /// Takes what was written, and goes on at the same depth.
+    pub(super) fn take(&mut self) -> String {
+        std::mem::take(&mut self.text)
+    }
+
+    /// Where it stands, to come back to.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { length: self.text.len(), depth: self.depth }
+    }
+
+    /// Forgets what was written since.
+    pub(super) fn back_to(&mut self, mark: Mark) {
+        self.text.truncate(mark.length);
+        self.depth = mark.depth;
     }
 
     fn tag(&mut self, name: &str, attributes: &[(&str, &str)]) {
@@ -80,7 +118,17 @@ impl Xml {
         }
     }
 
+    fn end(&mut self, name: &str) {
+        self.text.push_str("</");
+        self.text.push_str(name);
+        self.text.push_str(">\n");
+    }
+
     fn indent(&mut self) {
-        self.text.extend(std::iter::repeat_n('\t', self.depth));
+        const TABS: &str = "\t\t\t\t\t\t\t\t";
+        match TABS.get(..self.depth) {
+            Some(tabs) => self.text.push_str(tabs),
+            None => self.text.extend(std::iter::repeat_n('\t', self.depth)),
+        }
     }
 }

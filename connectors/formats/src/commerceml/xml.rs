@@ -1,11 +1,12 @@
 //! XML as a stream of elements with places; a DTD, foreign entities and boundless texts are refused.
 
 use super::encoding::Utf8;
-use super::tree::Tree;
+use super::tree::Item;
 use obmen_sdk::{Error, Result};
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
@@ -19,14 +20,14 @@ const MAX_TREE: usize = 128 << 20;
 const MAX_DEPTH: usize = 256;
 
 /// A line and a column in characters, both from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
     line: u64,
     column: u64,
 }
 
 /// The opening tag of an element.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Element {
     /// The name without a namespace prefix.
     pub(super) name: String,
@@ -36,9 +37,11 @@ pub(super) struct Element {
     pub(super) place: Place,
 }
 
-enum Token {
-    Open(Element),
-    Text(String),
+/// A piece of a file, as it lies in the buffer.
+enum Token<'a> {
+    Open(BytesStart<'a>, Place),
+    /// A text, or something that says nothing: a comment.
+    Text(Cow<'a, str>),
     Close,
     End,
 }
@@ -65,7 +68,11 @@ impl<R: BufRead> Xml<R> {
     pub(super) fn root(&mut self) -> Result<Element> {
         loop {
             match self.next()? {
-                Token::Open(element) => return Ok(element),
+                Token::Open(start, place) => {
+                    let mut element = Element::default();
+                    let read = element.read(&start, place);
+                    return read.map(|()| element).map_err(|reason| self.fail(place, reason));
+                }
                 Token::Text(text) if text.trim().is_empty() => {}
                 Token::Text(_) | Token::Close => return Err(self.fail(self.here(), "this is not XML")),
                 Token::End => return Err(self.fail(self.here(), "the file is empty")),
@@ -76,9 +83,12 @@ impl<R: BufRead> Xml<R> {
     /// Visits the elements inside the one that was opened last, and reads its closing tag. What a
     /// visit leaves unread is skipped.
     pub(super) fn children(&mut self, visit: &mut dyn FnMut(&mut Self, &Element) -> Result<()>) -> Result<()> {
+        let mut element = Element::default();
         loop {
             match self.next()? {
-                Token::Open(element) => {
+                Token::Open(start, place) => {
+                    let read = element.read(&start, place);
+                    read.map_err(|reason| self.fail(place, reason))?;
                     let inside = self.depth;
                     visit(self, &element)?;
                     self.leave(inside)?;
@@ -91,36 +101,25 @@ impl<R: BufRead> Xml<R> {
     }
 
     /// Reads the rest of an element as a whole.
-    pub(super) fn tree(&mut self, element: &Element) -> Result<Tree> {
-        let mut left = MAX_TREE;
-        let mut open = vec![Tree::new(element)];
+    pub(super) fn item(&mut self, element: &Element, item: &mut Item) -> Result<()> {
+        item.clear();
+        item.open(&element.name, element.place);
+        element.attributes.iter().for_each(|(name, value)| item.attribute(name, value));
         loop {
-            let token = self.next()?;
-            let size = match &token {
-                Token::Open(element) => {
-                    128 + element.attributes.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+            match self.next()? {
+                Token::Open(start, place) => {
+                    item.open(start.local_name().as_ref(), place);
+                    let read = attributes(&start, |name, value| item.attribute(name, &value));
+                    read.map_err(|reason| self.fail(place, reason))?;
                 }
-                Token::Text(text) => text.len(),
-                Token::Close | Token::End => 0,
-            };
-            left = left.checked_sub(size).ok_or_else(|| {
-                self.fail(element.place, format!("`{}` is longer than {} MB", element.name, MAX_TREE >> 20))
-            })?;
-            match token {
-                Token::Open(element) => open.push(Tree::new(&element)),
-                Token::Text(text) => {
-                    if let Some(tree) = open.last_mut() {
-                        tree.text.push_str(&text);
-                    }
-                }
-                Token::Close => {
-                    let Some(done) = open.pop() else { return Err(self.cut_off()) };
-                    match open.last_mut() {
-                        Some(parent) => parent.children.push(done),
-                        None => return Ok(done),
-                    }
-                }
+                Token::Text(text) => item.text(&text),
+                Token::Close if item.close() => return Ok(()),
+                Token::Close => {}
                 Token::End => return Err(self.cut_off()),
+            }
+            if item.size() > MAX_TREE {
+                let reason = format!("`{}` is longer than {} MB", element.name, MAX_TREE >> 20);
+                return Err(self.fail(element.place, reason));
             }
         }
     }
@@ -151,54 +150,79 @@ impl<R: BufRead> Xml<R> {
 
     fn leave(&mut self, depth: usize) -> Result<()> {
         while self.depth >= depth {
-            if matches!(self.next()?, Token::End) {
-                return Err(self.cut_off());
+            match self.next()? {
+                Token::Open(start, place) => {
+                    let read = attributes(&start, |_, _| {});
+                    read.map_err(|reason| self.fail(place, reason))?;
+                }
+                Token::Text(_) | Token::Close => {}
+                Token::End => return Err(self.cut_off()),
             }
         }
         Ok(())
     }
 
-    fn next(&mut self) -> Result<Token> {
-        loop {
-            let place = self.here();
-            self.reader.get_mut().piece = 0;
-            self.piece.clear();
-            let event = match self.reader.read_event_into(&mut self.piece) {
-                Ok(event) => event,
-                Err(error) => return Err(broken(&self.file, place, &error)),
-            };
-            return Ok(match event {
-                Event::Start(start) | Event::Empty(start) => {
-                    self.depth += 1;
-                    let element = element(&start, place).map_err(|reason| at(&self.file, place, reason))?;
-                    if self.depth > MAX_DEPTH {
-                        return Err(at(&self.file, place, "elements are nested too deeply"));
-                    }
-                    Token::Open(element)
+    fn next(&mut self) -> Result<Token<'_>> {
+        let place = self.here();
+        self.reader.get_mut().piece = 0;
+        self.piece.clear();
+        let event = match self.reader.read_event_into(&mut self.piece) {
+            Ok(event) => event,
+            Err(error) => return Err(broken(&self.file, place, &error)),
+        };
+        Ok(match event {
+            Event::Start(start) | Event::Empty(start) => {
+                self.depth += 1;
+                if self.depth > MAX_DEPTH {
+                    return Err(at(&self.file, place, "elements are nested too deeply"));
                 }
-                Event::End(_) => {
-                    self.depth = self.depth.saturating_sub(1);
-                    Token::Close
-                }
-                Event::Text(text) => Token::Text(text.xml10_content().into_owned()),
-                Event::CData(text) => Token::Text(text.xml10_content().into_owned()),
-                Event::GeneralRef(name) => match name.resolve_char_ref() {
-                    Ok(Some(character)) => Token::Text(character.to_string()),
-                    Ok(None) => match resolve_predefined_entity(&name) {
-                        Some(text) => Token::Text(text.to_owned()),
-                        None => return Err(at(&self.file, place, format!("unknown entity `&{};`", &*name))),
-                    },
-                    Err(error) => return Err(broken(&self.file, place, &error)),
+                Token::Open(start, place)
+            }
+            Event::End(_) => {
+                self.depth = self.depth.saturating_sub(1);
+                Token::Close
+            }
+            Event::Text(text) => Token::Text(text.xml10_content()),
+            Event::CData(text) => Token::Text(text.xml10_content()),
+            Event::GeneralRef(name) => match name.resolve_char_ref() {
+                Ok(Some(character)) => Token::Text(Cow::Owned(character.to_string())),
+                Ok(None) => match resolve_predefined_entity(&name) {
+                    Some(text) => Token::Text(Cow::Borrowed(text)),
+                    None => return Err(at(&self.file, place, format!("unknown entity `&{};`", &*name))),
                 },
-                Event::DocType(_) => return Err(at(&self.file, place, "a document type (DTD) is not accepted")),
-                Event::Eof if self.depth > 0 => {
-                    return Err(at(&self.file, place, "the file ends in the middle: an element is not closed"));
-                }
-                Event::Eof => Token::End,
-                Event::Comment(_) | Event::PI(_) | Event::Decl(_) => continue,
-            });
-        }
+                Err(error) => return Err(broken(&self.file, place, &error)),
+            },
+            Event::DocType(_) => return Err(at(&self.file, place, "a document type (DTD) is not accepted")),
+            Event::Eof if self.depth > 0 => {
+                return Err(at(&self.file, place, "the file ends in the middle: an element is not closed"));
+            }
+            Event::Eof => Token::End,
+            Event::Comment(_) | Event::PI(_) | Event::Decl(_) => Token::Text(Cow::Borrowed("")),
+        })
     }
+}
+
+impl Element {
+    /// Becomes another element.
+    fn read(&mut self, start: &BytesStart<'_>, place: Place) -> std::result::Result<(), String> {
+        self.place = place;
+        self.name.clear();
+        self.name.push_str(start.local_name().as_ref());
+        self.attributes.clear();
+        attributes(start, |name, value| self.attributes.push((name.to_owned(), value.into_owned())))
+    }
+}
+
+/// Goes through the attributes of a tag: names without a prefix, values without escapes.
+fn attributes(start: &BytesStart<'_>, mut take: impl FnMut(&str, Cow<'_, str>)) -> std::result::Result<(), String> {
+    for attribute in start.attributes() {
+        let attribute = attribute.map_err(|error| format!("the XML is broken: {error}"))?;
+        let value = attribute
+            .normalized_value(XmlVersion::Implicit1_0)
+            .map_err(|error| format!("the XML is broken: {error}"))?;
+        take(attribute.key.local_name().as_ref(), value);
+    }
+    Ok(())
 }
 
 fn at(file: &str, place: Place, reason: impl fmt::Display) -> Error {
@@ -214,16 +238,19 @@ fn broken(file: &str, place: Place, error: &quick_xml::Error) -> Error {
     at(file, place, reason)
 }
 
-fn element(start: &BytesStart<'_>, place: Place) -> std::result::Result<Element, String> {
-    let mut attributes = Vec::new();
-    for attribute in start.attributes() {
-        let attribute = attribute.map_err(|error| format!("the XML is broken: {error}"))?;
-        let value = attribute
-            .normalized_value(XmlVersion::Implicit1_0)
-            .map_err(|error| format!("the XML is broken: {error}"))?;
-        attributes.push((attribute.key.local_name().as_ref().to_owned(), value.into_owned()));
+impl Place {
+    /// The place after some bytes.
+    fn after(self, bytes: &[u8]) -> Self {
+        let lines = bytes.iter().filter(|byte| matches!(byte, b'\n')).count();
+        let line = bytes.iter().rposition(|byte| *byte == b'\n').filter(|_| lines > 0);
+        let (column, rest) = match line {
+            Some(end) => (1, bytes.get(end + 1..).unwrap_or_default()),
+            None => (self.column, bytes),
+        };
+        // The bytes after the first of a character do not count.
+        let characters = rest.iter().filter(|byte| !matches!(byte, 0x80..=0xBF)).count();
+        Self { line: self.line + lines as u64, column: column + characters as u64 }
     }
-    Ok(Element { name: start.local_name().as_ref().to_owned(), attributes, place })
 }
 
 impl fmt::Display for Place {
@@ -250,14 +277,7 @@ impl<R: BufRead> BufRead for Counted<R> {
 
     fn consume(&mut self, amount: usize) {
         if let Ok(bytes) = self.inner.fill_buf() {
-            for byte in bytes.iter().take(amount) {
-                match byte {
-                    b'\n' => self.place = Place { line: self.place.line + 1, column: 1 },
-                    // The bytes after the first of a character do not count.
-                    0x80..=0xBF => {}
-                    _ => self.place.column += 1,
-                }
-            }
+            self.place = self.place.after(bytes.get(..amount).unwrap_or(bytes));
         }
         self.piece += amount;
         self.inner.consume(amount);

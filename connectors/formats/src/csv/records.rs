@@ -140,7 +140,7 @@ impl<R: Read> Records<R> {
             match self.split() {
                 Split::Whole(length) => {
                     let (from, line) = (self.start, self.line);
-                    self.consume(length);
+                    self.consume_record(length);
                     let raw = self.buffer.get(from..from + length).unwrap_or(&[]);
                     return Ok(Next::Record(Record { raw, unescaped: &self.unescaped, fields: &self.fields, line }));
                 }
@@ -180,6 +180,17 @@ impl<R: Read> Records<R> {
     fn consume(&mut self, length: usize) {
         self.line += count_lines(self.rest().get(..length).unwrap_or(&[]));
         self.start += length;
+    }
+
+    /// Passes over a record that was split. Without quotes there is no line end in it but its own.
+    fn consume_record(&mut self, length: usize) {
+        if self.fields.iter().any(|field| field.quoted) {
+            self.consume(length);
+        } else {
+            self.start += length;
+            let last = self.start.checked_sub(1).and_then(|at| self.buffer.get(at));
+            self.line += u64::from(matches!(last, Some(b'\r' | b'\n')));
+        }
     }
 
     fn skip_empty_lines(&mut self) -> std::io::Result<()> {
@@ -304,6 +315,9 @@ fn trim_line_end(raw: &[u8]) -> &[u8] {
 }
 
 fn count_lines(bytes: &[u8]) -> u64 {
+    if !bytes.contains(&b'\r') {
+        return bytes.iter().filter(|byte| matches!(byte, b'\n')).count() as u64;
+    }
     let mut lines = 0;
     let mut previous = 0;
     for byte in bytes {

@@ -6,6 +6,7 @@
 
 mod moment;
 mod number;
+mod short;
 mod show;
 
 pub use moment::{DatePattern, parse_date, parse_datetime, parse_time, show_date, show_datetime, show_time};
@@ -149,6 +150,7 @@ impl ColumnBuilder {
             return Ok(());
         }
         match (&mut self.cells, self.kind) {
+            (Cells::Text(cells), ColumnType::Uuid) if is_canonical_uuid(text) => cells.append_value(text),
             (Cells::Text(cells), ColumnType::Uuid) => cells.append_value(parse_uuid(text)?),
             (Cells::Text(cells), ColumnType::Json) => {
                 check_json(text)?;
@@ -234,10 +236,15 @@ impl ColumnBuilder {
 /// # Errors
 /// A phrase for a bad row.
 pub fn parse_bool(text: &str) -> Result<bool, String> {
-    match text.trim().to_lowercase().as_str() {
-        "true" | "1" | "да" | "истина" => Ok(true),
-        "false" | "0" | "нет" | "ложь" => Ok(false),
-        _ => Err("is not a truth value (true, false, 1, 0, да, нет, истина, ложь)".to_owned()),
+    let truth = |word: &str| match word {
+        "true" | "1" | "да" | "истина" => Some(true),
+        "false" | "0" | "нет" | "ложь" => Some(false),
+        _ => None,
+    };
+    let text = text.trim();
+    match truth(text).or_else(|| truth(&text.to_lowercase())) {
+        Some(truth) => Ok(truth),
+        None => Err("is not a truth value (true, false, 1, 0, да, нет, истина, ложь)".to_owned()),
     }
 }
 
@@ -271,6 +278,14 @@ pub fn parse_uuid(text: &str) -> Result<String, String> {
         canonical.push(char::from(digit.to_ascii_lowercase()));
     }
     Ok(canonical)
+}
+
+fn is_canonical_uuid(text: &str) -> bool {
+    let is_place = |(at, byte): (usize, u8)| match at {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+    };
+    text.len() == 36 && text.bytes().enumerate().all(is_place)
 }
 
 /// Microseconds since midnight.

@@ -66,6 +66,15 @@ impl DatePattern {
         Self { text: "yyyy-mm-dd".to_owned(), parts }
     }
 
+    fn is_iso(&self) -> bool {
+        self.text == "yyyy-mm-dd"
+    }
+
+    /// The day a text means by the pattern or, besides, as `yyyy-mm-dd`.
+    fn day(&self, text: &str) -> Option<NaiveDate> {
+        if self.is_iso() { read_iso(text) } else { self.read(text).or_else(|| read_iso(text)) }
+    }
+
     fn read(&self, text: &str) -> Option<NaiveDate> {
         let (mut year, mut month, mut day) = (0, 0, 0);
         let mut rest = text;
@@ -108,13 +117,12 @@ pub fn parse_date(text: &str, pattern: &DatePattern) -> Result<NaiveDate, String
 /// A phrase for a bad row: not a date and time, a zone (nothing is shifted silently), or digits below a microsecond.
 pub fn parse_datetime(text: &str, pattern: &DatePattern) -> Result<NaiveDateTime, String> {
     let text = text.trim();
-    let date = |text: &str| pattern.read(text).or_else(|| DatePattern::iso().read(text));
-    if let Some(day) = date(text) {
+    if let Some(day) = pattern.day(text) {
         return Ok(day.and_time(NaiveTime::MIN));
     }
     for (at, mark) in text.match_indices([' ', 'T', 't']) {
         let (before, after) = (text.get(..at).unwrap_or(""), text.get(at + mark.len()..).unwrap_or(""));
-        if let Some(day) = date(before) {
+        if let Some(day) = pattern.day(before) {
             return Ok(day.and_time(parse_time(after)?));
         }
     }
@@ -178,8 +186,19 @@ pub fn show_time(time: NaiveTime) -> String {
 
 /// Writes a day and time: ISO with a `T`, every other pattern with a space.
 pub fn show_datetime(moment: NaiveDateTime, pattern: &DatePattern) -> String {
-    let between = if *pattern == DatePattern::iso() { 'T' } else { ' ' };
+    let between = if pattern.is_iso() { 'T' } else { ' ' };
     format!("{}{between}{}", show_date(moment.date(), pattern), show_time(moment.time()))
+}
+
+/// Reads `yyyy-mm-dd`.
+fn read_iso(text: &str) -> Option<NaiveDate> {
+    let (mut rest, minus) = (text, |rest: &mut &str| rest.strip_prefix('-').map(|after| *rest = after));
+    let year = take_digits(&mut rest, 4, 4)?;
+    minus(&mut rest)?;
+    let month = take_digits(&mut rest, 2, 2)?;
+    minus(&mut rest)?;
+    let day = take_digits(&mut rest, 2, 2)?;
+    if rest.is_empty() { NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day) } else { None }
 }
 
 fn read_micros(digits: &str) -> Result<u32, String> {

@@ -1,5 +1,7 @@
 //! Numbers written as text: exact, with the marks of the country they were written in.
 
+use super::short::Short;
+
 /// Digits a `decimal` can have at most.
 const MAX_DIGITS: usize = 38;
 
@@ -68,7 +70,10 @@ impl Thousands {
 /// assert!(parse_decimal("129.905", 15, 2, &NumberStyle::plain()).is_err());
 /// ```
 pub fn parse_decimal(text: &str, precision: u8, scale: u8, style: &NumberStyle) -> Result<i128, String> {
-    Digits::read(text, style)?.unscaled(precision, scale)
+    match Short::read(text, style).and_then(|short| short.unscaled(precision, scale)) {
+        Some(unscaled) => Ok(unscaled),
+        None => Digits::read(text, style)?.unscaled(precision, scale),
+    }
 }
 
 /// Reads a whole number; a fraction of zeros is no fraction.
@@ -76,6 +81,10 @@ pub fn parse_decimal(text: &str, precision: u8, scale: u8, style: &NumberStyle) 
 /// # Errors
 /// A phrase for a bad row: not a number, not whole, out of the range of `T`.
 pub fn parse_whole<T: TryFrom<i128>>(text: &str, style: &NumberStyle) -> Result<T, String> {
+    let short = Short::read(text, style).and_then(|short| short.unscaled(38, 0));
+    if let Some(whole) = short.and_then(|whole| T::try_from(whole).ok()) {
+        return Ok(whole);
+    }
     let digits = Digits::read(text, style)?;
     if digits.fraction_digits() > 0 {
         return Err("is not a whole number".to_owned());
@@ -95,6 +104,9 @@ pub fn parse_double(text: &str, style: &NumberStyle) -> Result<f64, String> {
         "inf" => return Ok(f64::INFINITY),
         "-inf" => return Ok(f64::NEG_INFINITY),
         _ => {}
+    }
+    if style.decimal == '.' && Short::read(text, style).is_some() {
+        return text.parse().map_err(|_| "is not a number".to_owned());
     }
     let style = NumberStyle { exponent: true, ..style.clone() };
     let digits = Digits::read(text, &style)?;
@@ -356,6 +368,15 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn the_short_way_leads_where_the_long_one_does(text in "-?[0-9]{0,12}[.,]?[0-9]{0,9}", precision in 1_u8..=38, scale in 0_u8..=9, comma: bool) {
+            let style = NumberStyle { decimal: if comma { ',' } else { '.' }, ..NumberStyle::plain() };
+            let long = Digits::read(&text, &style).and_then(|digits| digits.unscaled(precision, scale.min(precision)));
+            proptest::prop_assert_eq!(parse_decimal(&text, precision, scale.min(precision), &style), long);
+            let long = Digits::read(&text, &style).map(|digits| digits.scientific().parse::<f64>().unwrap().to_bits());
+            proptest::prop_assert_eq!(parse_double(&text, &style).map(f64::to_bits), long);
+        }
+
         #[test]
         fn decimals_survive_writing_and_reading(unscaled: i128, scale in 0_u8..=38) {
             let unscaled = unscaled % 10_i128.pow(38);

@@ -30,7 +30,7 @@ fn id() -> impl Strategy<Value = String> {
 }
 
 fn expected(text: Option<&str>) -> Option<String> {
-    text.map(clean).filter(|text| !text.trim().is_empty())
+    text.map(|text| clean(text).into_owned()).filter(|text| !text.trim().is_empty())
 }
 
 fn settings() -> PackageSettings {

@@ -4,11 +4,13 @@ mod build;
 mod hostile;
 mod reading;
 mod samples;
+mod streaming;
 mod writing;
 mod xsd;
 
 use super::cell;
 use obmen_sdk::{BadRow, Error};
+use std::borrow::Cow;
 
 /// Everything a file has of a relation.
 #[derive(Debug, Default)]
@@ -38,7 +40,8 @@ fn try_read(relation: &str, bytes: &[u8], batch_rows: usize) -> Result<Everythin
     super::read(relation, "file.xml", bytes, batch_rows, &mut |batch| {
         assert!(batch.rows.num_rows() + batch.bad.len() <= batch_rows);
         for row in 0..batch.rows.num_rows() {
-            let cells = batch.rows.columns().iter().map(|column| cell::text(column, row)).collect();
+            let cells =
+                batch.rows.columns().iter().map(|column| cell::text(column, row).map(Cow::into_owned)).collect();
             all.rows.push(cells);
         }
         all.bad.extend(batch.bad);
