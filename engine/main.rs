@@ -8,8 +8,11 @@ use std::pin::Pin;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let connectors =
-        Registry::new().with(obmen_commerceml::Commerceml).with(obmen_files::Files).with(obmen_odata::Odata);
+    let connectors = Registry::new()
+        .with(obmen_commerceml::Commerceml)
+        .with(obmen_files::Files)
+        .with(obmen_odata::Odata)
+        .with(obmen_postgres::Postgres);
     obmen_cli::main(connectors, Simulators)
 }
 
