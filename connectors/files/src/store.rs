@@ -7,17 +7,18 @@ use obmen_sdk::{Error, Result, Secret, Secrets, TimeSpan};
 use obmen_spec::Node;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::fmt;
 use std::time::Duration;
 
 /// How long a connection to a store may take, where nothing else is said.
 const CONNECT_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a store may be silent, where nothing else is said.
-const TIMEOUT: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(5);
 /// How often a request is tried again, where nothing else is said.
 const RETRIES: u32 = 4;
 
 /// The store of a connection. Every setting is optional; none has a meaning for a folder of this machine.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoreSettings {
     /// Stores: the server, where it is not the maker's own: `https://minio.example:9000`. Not for `http(s)://` paths.
@@ -35,12 +36,20 @@ pub(crate) struct StoreSettings {
     /// Stores: what temporary access goes with: the session token (`s3://`), the shared access signature (`az://`), a
     /// bearer token (`gs://`, `http(s)://`), as `${env:NAME}` or `${secret:name}`.
     pub(crate) token: Option<String>,
-    /// Stores: how long the store may be silent before and within an answer; `1m` by default.
+    /// Stores: how long the store may be silent before and within an answer; `5m` by default. A request that sends
+    /// must be through in this time: up to 5 MB.
     pub(crate) timeout: Option<TimeSpan>,
     /// Stores: how long a connection may take to stand; `1m` by default.
     pub(crate) connect_timeout: Option<TimeSpan>,
     /// Stores: how often a failed request is tried again, with growing pauses; 4 by default.
     pub(crate) retries: Option<u32>,
+}
+
+impl fmt::Debug for StoreSettings {
+    /// Nothing of the login, as it may have been written out where it should not.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreSettings").field("region", &self.region).finish_non_exhaustive()
+    }
 }
 
 impl StoreSettings {

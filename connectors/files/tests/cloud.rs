@@ -105,7 +105,7 @@ async fn a_store_that_falls_silent_is_a_timeout() {
     let store = Store::start().await;
     store.write("trade/goods.csv", CSV).await;
     let desk = Desk::new();
-    let settings = store.settings("good", "").replace("timeout: 2s, retries: 2", "timeout: 1s, retries: 0");
+    let settings = store.settings("good", "").replace("timeout: 30s, retries: 2", "timeout: 1s, retries: 0");
     let connection = desk.open(&settings).unwrap();
     let source = connection.source(SourceTarget { columns: Some(schema()), ..source("goods") }).await.unwrap();
     store.fail(Method::HEAD, Fault::Silent, 1);
@@ -212,7 +212,7 @@ async fn a_load_is_one_object_and_the_same_load_again_is_the_same_object() {
 async fn a_lost_answer_is_acked_when_our_object_stands_and_unknown_when_not() {
     let store = Store::start().await;
     let desk = Desk::new();
-    let settings = store.settings("good", "").replace("timeout: 2s, retries: 2", "timeout: 1s, retries: 0");
+    let settings = store.settings("good", "").replace("timeout: 30s, retries: 2", "timeout: 1s, retries: 0");
     let connection = desk.open(&settings).unwrap();
     store.fail(Method::PUT, Fault::LostAnswer, 1);
     assert_eq!(deliver(&*connection, "1", &rows(1, "a")).await, Outcome::acked());
@@ -364,7 +364,7 @@ mod moto {
             return;
         };
         let desk = Desk::new();
-        let settings = |more: &str| store::settings(&address, "good", more).replace("timeout: 2s", "timeout: 30s");
+        let settings = |more: &str| store::settings(&address, "good", more);
         for format in ["jsonl", "csv", "parquet"] {
             let connection = desk.open(&settings(&format!(", format: {format}"))).unwrap();
             assert_eq!(deliver(&*connection, "1", &rows(3, "мяч [1]")).await, Outcome::acked());

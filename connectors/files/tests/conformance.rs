@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod desk;
+#[expect(dead_code, reason = "each test binary uses a part of it")]
 mod store;
 
 use arrow::array::{ArrayRef, AsArray as _, Int32Array, StringArray};
@@ -39,10 +40,14 @@ impl Bench {
 
     /// A connection of a desk to a store, with the settings of the bench.
     fn connect(&self, desk: &Desk, address: &str, user: &str) -> Arc<dyn Connection> {
+        self.connect_within("30s", desk, address, user)
+    }
+
+    fn connect_within(&self, timeout: &str, desk: &Desk, address: &str, user: &str) -> Arc<dyn Connection> {
         let more = self.settings.trim_matches(['{', '}', ' ']);
         let more = if more.is_empty() { String::new() } else { format!(", {more}") };
-        // Each silence costs its whole time, so it is short; nothing else here is ever silent.
-        desk.open(&store::settings(address, user, &more).replace("retries: 2", "retries: 0")).unwrap()
+        let limits = format!("timeout: {timeout}, retries: 0");
+        desk.open(&store::settings(address, user, &more).replace("timeout: 30s, retries: 2", &limits)).unwrap()
     }
 
     fn write(&self, rows: &RecordBatch) -> Vec<u8> {
@@ -208,7 +213,9 @@ impl SinkBench for Bench {
                     _ => {}
                 }
                 let user = if behaviour == Behaviour::WrongPassword { "wrong-key" } else { "good" };
-                self.connect(&desk, &store.address, user)
+                // Each silence costs its whole time, so it is short.
+                let timeout = if behaviour == Behaviour::LosesAnswers { "500ms" } else { "30s" };
+                self.connect_within(timeout, &desk, &store.address, user)
             }
         };
         let opened = Opened { connection, stop: desk.stop() };

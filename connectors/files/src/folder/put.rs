@@ -17,8 +17,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use xxhash_rust::xxh3::Xxh3;
 
-/// Bytes of one request at most. Larger objects go in parts of this size; stores take no parts below 5 MB.
-const PART: u64 = 8 << 20;
+/// Bytes of one request at most. Larger objects go in parts of this size, the smallest that stores take.
+const PART: u64 = 5 << 20;
 
 /// The name our hash of the content has among the object's own data. No `-`: Azure takes none.
 const HASH: &str = "obmenxxh3";

@@ -1,6 +1,5 @@
 //! An object store that speaks enough of S3 and can be told to misbehave. What it holds is `object_store`'s own
 //! store in memory, so that tests look at it directly.
-#![expect(dead_code, reason = "each test binary uses a part of it")]
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -101,7 +100,7 @@ impl Store {
 pub(crate) fn settings(address: &str, user: &str, more: &str) -> String {
     format!(
         "{{ path: 's3://bucket/trade', endpoint: '{address}', allow_http: true, user: {user}, \
-         password: '${{env:WORD}}', timeout: 2s, retries: 2{more} }}"
+         password: '${{env:WORD}}', timeout: 30s, retries: 2{more} }}"
     )
 }
 
@@ -188,7 +187,9 @@ async fn act(
         ("GET" | "HEAD", _) => get(held, &path, headers).await,
         ("PUT", Some(upload)) => {
             let number = query["partNumber"].parse().unwrap();
-            held.parts.lock().unwrap().get_mut(upload).unwrap().1.insert(number, body);
+            let mut uploads = held.parts.lock().unwrap();
+            let Some((_, parts)) = uploads.get_mut(upload) else { return StatusCode::NOT_FOUND.into_response() };
+            parts.insert(number, body);
             ([("etag", format!("\"part{number}\""))], "").into_response()
         }
         ("PUT", None) => match headers.get("x-amz-copy-source") {
