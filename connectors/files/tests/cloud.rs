@@ -43,7 +43,7 @@ async fn names(source: &dyn Source) -> obmen_sdk::Result<Vec<String>> {
     Ok(batches.iter().flat_map(column).collect())
 }
 
-async fn opened(store: &Store) -> (Desk, Arc<dyn Connection>) {
+fn opened(store: &Store) -> (Desk, Arc<dyn Connection>) {
     let desk = Desk::new();
     let connection = desk.open(&store.settings("good", "")).unwrap();
     (desk, connection)
@@ -68,7 +68,7 @@ async fn entities_are_found_as_in_a_folder() {
     for name in ["trade/goods.csv", "trade/day-1.csv", "trade/day-2.csv", "trade/sub/цены [1].csv", "other/x.csv"] {
         store.write(name, CSV).await;
     }
-    let (_desk, connection) = opened(&store).await;
+    let (_desk, connection) = opened(&store);
     for (entity, count) in [("goods", 2), ("day-*.csv", 4), ("sub/цены [1]", 2)] {
         assert_eq!(names(&*connection.source(source(entity)).await.unwrap()).await.unwrap().len(), count, "{entity}");
     }
@@ -88,7 +88,7 @@ async fn an_answer_that_breaks_off_is_asked_for_again_from_there() {
     let text: String =
         std::iter::once("id,name\n".to_owned()).chain((0..9000).map(|n| format!("{n},n{n}\n"))).collect();
     store.write("trade/goods.csv", &text).await;
-    let (_desk, connection) = opened(&store).await;
+    let (_desk, connection) = opened(&store);
     let source = connection.source(SourceTarget { columns: Some(schema()), ..source("goods") }).await.unwrap();
     // These two are for the list, the others for the object.
     store.fail(Method::GET, Fault::Status(500, None), 1);
@@ -117,7 +117,7 @@ async fn an_object_that_changes_while_it_is_read_is_a_conflict_and_no_mixture() 
     let store = Store::start().await;
     let big: String = std::iter::once("id,name\n".to_owned()).chain((0..9000).map(|n| format!("{n},n{n}\n"))).collect();
     store.write("trade/goods.csv", &big).await;
-    let (_desk, connection) = opened(&store).await;
+    let (_desk, connection) = opened(&store);
     let source = connection.source(SourceTarget { columns: Some(schema()), ..source("goods") }).await.unwrap();
     // The list passes, the first answer is cut after rows were handed over, and then it is another object.
     store.fail(Method::GET, Fault::Passes, 1);
@@ -139,7 +139,7 @@ async fn parquet_is_read_by_ranges_and_a_change_between_them_is_seen() {
     writer.write(&RecordBatch::try_new(schema(), vec![ids, column]).unwrap()).unwrap();
     let bytes = writer.finish().unwrap();
     store.write("trade/goods.parquet", &bytes).await;
-    let (_desk, connection) = opened(&store).await;
+    let (_desk, connection) = opened(&store);
     let target = || SourceTarget { columns: Some(schema()), ..source("goods") };
     let source = connection.source(target()).await.unwrap();
     let mut read = Vec::new();
@@ -160,9 +160,9 @@ async fn parquet_is_read_by_ranges_and_a_change_between_them_is_seen() {
 async fn refusals_have_the_kinds_of_all_connectors_and_repeat_no_login() {
     let store = Store::start().await;
     store.write("trade/goods.csv", CSV).await;
-    let (desk, connection) = opened(&store).await;
+    let (desk, connection) = opened(&store);
     let source = connection.source(SourceTarget { columns: Some(schema()), ..source("goods") }).await.unwrap();
-    let wait = std::time::Duration::from_secs(3600);
+    let wait = std::time::Duration::from_hours(1);
     for (status, after, kind) in [
         (401, None, ErrorKind::Unauthenticated),
         (403, None, ErrorKind::PermissionDenied),
@@ -188,7 +188,7 @@ async fn refusals_have_the_kinds_of_all_connectors_and_repeat_no_login() {
 async fn a_run_that_stops_asks_for_nothing_more() {
     let store = Store::start().await;
     store.write("trade/goods.csv", CSV).await;
-    let (desk, connection) = opened(&store).await;
+    let (desk, connection) = opened(&store);
     let source = connection.source(SourceTarget { columns: Some(schema()), ..source("goods") }).await.unwrap();
     desk.stop().set();
     let before = store.log().len();
@@ -199,7 +199,7 @@ async fn a_run_that_stops_asks_for_nothing_more() {
 #[tokio::test]
 async fn a_load_is_one_object_and_the_same_load_again_is_the_same_object() {
     let store = Store::start().await;
-    let (_desk, connection) = opened(&store).await;
+    let (_desk, connection) = opened(&store);
     for _ in 0..2 {
         assert_eq!(deliver(&*connection, "1", &rows(2, "мяч")).await, Outcome::acked());
     }
@@ -227,7 +227,7 @@ async fn a_lost_answer_is_acked_when_our_object_stands_and_unknown_when_not() {
 #[tokio::test]
 async fn what_is_refused_is_rejected_untouched() {
     let store = Store::start().await;
-    let (_desk, connection) = opened(&store).await;
+    let (_desk, connection) = opened(&store);
     store.fail(Method::PUT, Fault::Status(403, None), 1);
     let outcome = deliver(&*connection, "1", &rows(1, "a")).await;
     let forbidden = matches!(outcome, Outcome::Rejected { altered: false, class: RejectClass::Forbidden, .. });
@@ -238,7 +238,7 @@ async fn what_is_refused_is_rejected_untouched() {
 #[tokio::test]
 async fn large_objects_go_in_parts_and_what_breaks_off_is_cleared_away() {
     let store = Store::start().await;
-    let (_desk, connection) = opened(&store).await;
+    let (_desk, connection) = opened(&store);
     let large = rows(10, &"x".repeat(1 << 20));
     assert_eq!(deliver(&*connection, "1", &large).await, Outcome::acked());
     assert!(store.text("trade/goods-1.jsonl").await.len() > 10 << 20);
@@ -262,7 +262,7 @@ async fn take(source: &dyn Source) -> (usize, Option<Cursor>) {
 async fn an_inbox_takes_each_object_once_and_survives_a_crash_inside_a_move() {
     let store = Store::start().await;
     store.write("trade/a.csv", CSV).await;
-    let (_desk, connection) = opened(&store).await;
+    let (_desk, connection) = opened(&store);
     let source = connection.source(inbox()).await.unwrap();
     let (count, cursor) = take(&*source).await;
     assert_eq!(count, 2);

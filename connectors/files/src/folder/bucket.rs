@@ -110,12 +110,6 @@ impl Bucket {
         runtime.block_on(attempt(Some(&self.stop), work)).map_err(|failed| self.explained(name, failed))
     }
 
-    /// Changes something in the store: what is under way is brought to its end. Called on a thread that may wait.
-    pub(super) fn act<T>(&self, work: impl Future<Output = object_store::Result<T>>) -> Result<T, Failed> {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return Err(Failed::Stopped) };
-        runtime.block_on(attempt(None, work))
-    }
-
     pub(super) fn explained(&self, name: &str, failed: Failed) -> Error {
         explain(failed).with("file", if name.is_empty() { self.identity() } else { self.shown(name) })
     }
@@ -182,7 +176,7 @@ impl Bucket {
 
     pub(super) fn remove(&self, name: &str) -> Result<()> {
         let key = self.key(name)?;
-        match self.act(self.store.delete(&key)).map_err(|failed| self.explained(name, failed)) {
+        match act(self.store.delete(&key)).map_err(|failed| self.explained(name, failed)) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             other => other,
         }
@@ -192,7 +186,7 @@ impl Bucket {
     pub(super) fn rename(&self, name: &str, to: &Self, new_name: &str) -> Result<()> {
         let (old, new) = (self.key(name)?, to.key(new_name)?);
         let before = self.version(name)?;
-        self.act(self.store.copy(&old, &new)).map_err(|failed| self.explained(name, failed))?;
+        act(self.store.copy(&old, &new)).map_err(|failed| self.explained(name, failed))?;
         let after = to.version(new_name)?;
         if after.map(|version| version.length) != before.map(|version| version.length) {
             let message = format!("the copy at {} is not what was copied; nothing was removed", to.shown(new_name));
@@ -203,7 +197,7 @@ impl Bucket {
 
     pub(super) fn note(&self, name: &str, text: &str) -> Result<()> {
         let key = self.key(name)?;
-        let put = self.act(self.store.put(&key, text.to_owned().into()));
+        let put = act(self.store.put(&key, text.to_owned().into()));
         put.map(drop).map_err(|failed| self.explained(name, failed))
     }
 
@@ -225,4 +219,10 @@ impl Bucket {
         let place = xxhash_rust::xxh3::xxh3_64(self.identity().as_bytes());
         Ok(self.drafts.join(format!(".{place:016x}~{}.tmp", name.replace('/', "~"))))
     }
+}
+
+/// Changes something in a store: what is under way is brought to its end. Called on a thread that may wait.
+pub(super) fn act<T>(work: impl Future<Output = object_store::Result<T>>) -> Result<T, Failed> {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return Err(Failed::Stopped) };
+    runtime.block_on(attempt(None, work))
 }

@@ -146,11 +146,11 @@ impl HttpService for Service {
             let doubtful = trouble.doubtful || (status >= 500 && status != 503);
             *trouble = Trouble { status: Some(status), code: code(&body), after, transport: None, doubtful };
         });
-        if let (429 | 503, Some(length)) = (status, after) {
-            if length > LONGEST_WAIT || pause(&self.stop, length).await.is_err() {
-                let refused = Error::new(ErrorKind::RateLimited { after: length }, "the store asks to wait");
-                return Err(HttpError::new(HttpErrorKind::Unknown, refused));
-            }
+        if let (429 | 503, Some(length)) = (status, after)
+            && (length > LONGEST_WAIT || pause(&self.stop, length).await.is_err())
+        {
+            let refused = Error::new(ErrorKind::RateLimited { after: length }, "the store asks to wait");
+            return Err(HttpError::new(HttpErrorKind::Unknown, refused));
         }
         Ok(HttpResponse::from_parts(parts, HttpResponseBody::from(String::new())))
     }

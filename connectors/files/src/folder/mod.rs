@@ -184,7 +184,7 @@ impl Folder {
     pub(crate) fn read(&self, name: &str) -> Result<Opened> {
         match self {
             Self::Disk(disk) => disk.open(name).map(Opened::File),
-            Self::Bucket(bucket) => object::Object::open(bucket, name).map(Opened::Object),
+            Self::Bucket(bucket) => object::Object::open(bucket, name).map(|object| Opened::Object(Box::new(object))),
         }
     }
 

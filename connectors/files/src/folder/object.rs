@@ -162,12 +162,11 @@ impl Object {
     fn next(&mut self) -> Result<Bytes> {
         let mut left = self.content.bucket.retries;
         loop {
-            let pieces = match &mut self.pieces {
-                Some(pieces) => pieces,
-                None => {
-                    let range = (self.at > 0).then_some(GetRange::Offset(self.at));
-                    self.pieces.insert(self.content.get(range)?.into_stream())
-                }
+            let pieces = if let Some(pieces) = &mut self.pieces {
+                pieces
+            } else {
+                let range = (self.at > 0).then_some(GetRange::Offset(self.at));
+                self.pieces.insert(self.content.get(range)?.into_stream())
             };
             let next = self.content.bucket.ask(&self.content.name, async { pieces.next().await.transpose() });
             let error = match next {

@@ -4,7 +4,7 @@
 //! there afterwards. When the answer is lost the look decides alone: an object with our length and our hash, which
 //! travels with it, is ours; anything else proves nothing, since the request may still be on its way.
 
-use super::bucket::Bucket;
+use super::bucket::{Bucket, act};
 use super::disk::explain as explain_disk;
 use super::manners::Failed;
 use bytes::Bytes;
@@ -105,7 +105,7 @@ impl Bucket {
         let bytes = piece(input).map_err(|error| Missed::Refused(Error::from(error)))?;
         let options = PutOptions { attributes: content.attributes(), ..PutOptions::default() };
         let put = self.store.put_opts(key, bytes.into(), options);
-        self.act(put).map_err(|failed| self.missed(name, failed))
+        act(put).map_err(|failed| self.missed(name, failed))
     }
 
     /// Nothing is visible until the parts are put together, so that whatever breaks before refuses the whole. The
@@ -119,13 +119,13 @@ impl Bucket {
     ) -> Result<PutResult, Missed> {
         let refused = |failed| Missed::Refused(self.explained(name, failed));
         let options = PutMultipartOptions { attributes: content.attributes(), ..PutMultipartOptions::default() };
-        let mut upload = self.act(self.store.put_multipart_opts(key, options)).map_err(refused)?;
+        let mut upload = act(self.store.put_multipart_opts(key, options)).map_err(refused)?;
         let sent = self.put_parts(&mut *upload, name, input).map_err(Missed::Refused).and_then(|()| {
             // The parts are gone after the first request that put them together, so a repetition may find none.
-            self.act(upload.complete()).map_err(|failed| Missed::Lost(self.explained(name, failed)))
+            act(upload.complete()).map_err(|failed| Missed::Lost(self.explained(name, failed)))
         });
         if sent.is_err()
-            && let Err(failed) = self.act(upload.abort())
+            && let Err(failed) = act(upload.abort())
         {
             let error = self.explained(name, failed);
             tracing::warn!(%error, "parts of an upload that broke off stay in the store; a lifecycle rule clears them");
@@ -142,7 +142,7 @@ impl Bucket {
             if bytes.is_empty() {
                 return Ok(());
             }
-            self.act(upload.put_part(bytes.into())).map_err(|failed| self.explained(name, failed))?;
+            act(upload.put_part(bytes.into())).map_err(|failed| self.explained(name, failed))?;
         }
     }
 
@@ -152,7 +152,7 @@ impl Bucket {
         let key = self.key(name)?;
         let options = object_store::GetOptions { head: true, ..object_store::GetOptions::default() };
         // Asked for also when the run should stop: the answer saves a doubt.
-        let head = self.act(self.store.get_opts(&key, options)).map_err(|failed| self.explained(name, failed))?;
+        let head = act(self.store.get_opts(&key, options)).map_err(|failed| self.explained(name, failed))?;
         let hash = head.attributes.get(&Attribute::Metadata(HASH.into()));
         let ours = match hash {
             Some(hash) => hash.as_ref() == content.hash,

@@ -20,7 +20,7 @@ pub(crate) struct Version {
 /// A file opened for reading.
 pub(crate) enum Opened {
     File(File),
-    Object(Object),
+    Object(Box<Object>),
 }
 
 /// An eye on a file that is being read by somebody else.

@@ -113,7 +113,7 @@ impl Inbox {
         }
         self.memory.append(&fresh)?;
         for file in &taken {
-            if self.hash_there(&self.folder, &file.name)?.is_some_and(|hash| hash == file.hash) {
+            if hash_there(&self.folder, &file.name)?.is_some_and(|hash| hash == file.hash) {
                 let Some(entry) = known.get(&file.hash) else { continue };
                 self.remove_marker(&file.name)?;
                 if entry.name == file.name && !self.shelf.is_done(&entry.done)? {
@@ -138,7 +138,7 @@ impl Inbox {
         taken: &mut Vec<Taken>,
         emit: &mut dyn FnMut(Batch) -> Result<()>,
     ) -> Result<()> {
-        let (hash, version) = match self.hash(&self.folder, &file.name) {
+        let (hash, version) = match hash_of(&self.folder, &file.name) {
             Ok(found) => found,
             Err(error) if waits(&error) => {
                 tracing::info!(file = file.name, %error, "the file waits for the next run");
@@ -198,31 +198,11 @@ impl Inbox {
     fn put_away(&self, name: &str, entry: &Entry) -> Result<()> {
         let broken_off = !self.folder.moves_in_one_step()
             && entry.name == name
-            && self.hash_there(self.shelf.done_folder(), &entry.done)?.is_some_and(|hash| hash == entry.hash);
+            && hash_there(self.shelf.done_folder(), &entry.done)?.is_some_and(|hash| hash == entry.hash);
         if broken_off {
             return self.folder.remove(name, "the file cannot be removed");
         }
         self.shelf.duplicate(&self.folder, name, entry)
-    }
-
-    fn hash(&self, folder: &Folder, name: &str) -> Result<(String, Version)> {
-        let mut opened = folder.read(name)?;
-        let failed = |error| explain(error, "the file cannot be read").with("file", name);
-        let (version, watch) = opened.watch().map_err(failed)?;
-        let hash = watch.settle(hash(&mut opened).map_err(failed));
-        if watch.changed(&hash).map_err(failed)? {
-            return Err(Error::new(ErrorKind::Conflict, "the file is still being written").with("file", name));
-        }
-        Ok((hash?, version))
-    }
-
-    /// The hash of a file; `None` if it is not there.
-    fn hash_there(&self, folder: &Folder, name: &str) -> Result<Option<String>> {
-        match self.hash(folder, name) {
-            Ok((hash, _)) => Ok(Some(hash)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     /// A marker goes before its file: one that stayed would vouch for the next file of that name.
@@ -240,6 +220,27 @@ fn cursor(taken: &[Taken]) -> Result<Cursor> {
     let bytes =
         serde_json::to_vec(taken).map_err(|error| Error::internal("a cursor cannot be written").because(error))?;
     Ok(Cursor(bytes))
+}
+
+/// The hash of a file, and what it looked like.
+fn hash_of(folder: &Folder, name: &str) -> Result<(String, Version)> {
+    let mut opened = folder.read(name)?;
+    let failed = |error| explain(error, "the file cannot be read").with("file", name);
+    let (version, watch) = opened.watch().map_err(failed)?;
+    let hash = watch.settle(hash(&mut opened).map_err(failed));
+    if watch.changed(&hash).map_err(failed)? {
+        return Err(Error::new(ErrorKind::Conflict, "the file is still being written").with("file", name));
+    }
+    Ok((hash?, version))
+}
+
+/// The hash of a file; `None` if it is not there.
+fn hash_there(folder: &Folder, name: &str) -> Result<Option<String>> {
+    match hash_of(folder, name) {
+        Ok((hash, _)) => Ok(Some(hash)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn hash(file: &mut Opened) -> std::io::Result<String> {

@@ -12,6 +12,7 @@ use object_store::path::Path as Key;
 use object_store::{Attribute, Attributes, GetOptions, ObjectStore as _, ObjectStoreExt as _, PutOptions};
 use percent_encoding::percent_decode_str;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 /// What goes wrong with a request.
@@ -43,10 +44,13 @@ struct Held {
     memory: InMemory,
     /// What goes wrong, by method: so often, and then no more.
     faults: Mutex<Vec<(Method, Fault, usize)>>,
-    parts: Mutex<BTreeMap<String, (Attributes, BTreeMap<u32, Bytes>)>>,
+    parts: Mutex<BTreeMap<String, Upload>>,
     /// Method and key of every request, with the range asked for.
     log: Mutex<Vec<String>>,
 }
+
+/// An upload in parts: what the object is to have besides, and the parts by number.
+type Upload = (Attributes, BTreeMap<u32, Bytes>);
 
 /// Where nobody answers.
 pub(crate) const NOWHERE: &str = "http://127.0.0.1:9";
@@ -218,7 +222,7 @@ async fn act(
             for key in text.split("<Key>").skip(1) {
                 let key = key.split_once("</Key>").unwrap().0;
                 held.memory.delete(&Key::parse(key).unwrap()).await.ok();
-                answer += &format!("<Deleted><Key>{key}</Key></Deleted>");
+                write!(answer, "<Deleted><Key>{key}</Key></Deleted>").unwrap();
             }
             (answer + "</DeleteResult>").into_response()
         }
@@ -241,10 +245,11 @@ async fn list(held: &Held, query: &BTreeMap<String, String>) -> Response {
     let mut text = "<ListBucketResult><IsTruncated>false</IsTruncated>".to_owned();
     for object in listed.objects {
         let (key, at, size) = (object.location, object.last_modified.format("%Y-%m-%dT%H:%M:%SZ"), object.size);
-        text += &format!("<Contents><Key>{key}</Key><LastModified>{at}</LastModified><Size>{size}</Size></Contents>");
+        write!(text, "<Contents><Key>{key}</Key><LastModified>{at}</LastModified><Size>{size}</Size></Contents>")
+            .unwrap();
     }
     for prefix in listed.common_prefixes {
-        text += &format!("<CommonPrefixes><Prefix>{prefix}/</Prefix></CommonPrefixes>");
+        write!(text, "<CommonPrefixes><Prefix>{prefix}/</Prefix></CommonPrefixes>").unwrap();
     }
     (text + "</ListBucketResult>").into_response()
 }
