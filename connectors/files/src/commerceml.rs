@@ -1,6 +1,6 @@
 //! Which files of a folder belong to a CommerceML package.
 
-use crate::folder::{Folder, FoundFile, last, pattern};
+use crate::folder::{Folder, FoundFile, is_pattern, last, pattern};
 use obmen_formats::Kind;
 use obmen_sdk::{Error, ErrorKind, Result};
 
@@ -17,11 +17,9 @@ pub(crate) struct Packages {
 impl Packages {
     /// What the path of the connection means: a folder, a file, or a pattern of files.
     pub(crate) fn new(folder: &Folder) -> Self {
-        let root = folder.root();
-        let name = root.file_name().and_then(|name| name.to_str()).unwrap_or("");
-        match root.parent() {
-            Some(parent) if crate::folder::is_pattern(name) || root.is_file() => {
-                Self { folder: Folder::new(parent, "."), pattern: Some(name.to_owned()) }
+        match folder.parent() {
+            Some((parent, name)) if is_pattern(&name) || folder.is_file() => {
+                Self { folder: parent, pattern: Some(name) }
             }
             _ => Self { folder: folder.clone(), pattern: None },
         }

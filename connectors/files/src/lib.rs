@@ -1,15 +1,16 @@
-//! `type: files`: files in a folder as relations, an inbox of arriving files, and changes written as files.
+//! `type: files`: files in a folder or object store as relations, an inbox of arriving files, and changes written as
+//! files.
 //!
 //! The README of this folder says what is guaranteed and what `acked` means here.
 
 mod commerceml;
 mod folder;
 mod inbox;
-mod open;
 mod reader;
 mod settings;
 mod sink;
 mod source;
+mod store;
 
 use async_trait::async_trait;
 use folder::Folder;
@@ -38,8 +39,10 @@ impl Connector for Files {
 
     fn about(&self) -> &'static str {
         "Reads files of a folder as relations (CSV, JSON, Parquet, CommerceML packages), takes files that arrive in an \
-         inbox one by one, and writes changes as files (JSON lines, CSV, Parquet, CommerceML packages), one per load. A \
-         row counts as delivered when its file stands in the folder under its final name, synced to the disk."
+         inbox one by one, and writes changes as files (JSON lines, CSV, Parquet, CommerceML packages), one per load. The \
+         folder may be on this machine or in an object store (S3, Azure, Google); a web server can be read. A row counts \
+         as delivered when its file stands in the folder under its final name, synced to the disk; in a store, when the \
+         store has confirmed the object and shows it."
     }
 
     fn schemas(&self) -> Schemas {
@@ -88,7 +91,8 @@ impl Connector for Files {
         let mut problems = Problems::new();
         let settings = Settings::decode(settings, &mut problems).ok_or_else(|| settings::as_error(&problems))?;
         let path = context.secrets.resolve(&settings.path)?;
-        let folder = Folder::new(&context.project, path.expose());
+        let options = settings.store.resolve(&*context.secrets)?;
+        let folder = Folder::open(path.expose(), &options, context)?;
         Ok(Arc::new(FilesConnection { folder, settings, context: context.clone() }))
     }
 }
@@ -109,15 +113,7 @@ impl Connection for FilesConnection {
 
     async fn check(&self) -> Result<String> {
         let folder = self.folder.clone();
-        if !folder.root().exists() {
-            return Ok(format!(
-                "{} does not exist yet: a sink makes it, a source would find nothing",
-                folder.identity()
-            ));
-        }
-        let count = blocking(move || folder.all_files().map(|files| files.len())).await?;
-        let files = if count == 1 { "file" } else { "files" };
-        Ok(format!("{count} {files} in {}", self.folder.identity()))
+        blocking(move || folder.check()).await
     }
 
     async fn entities(&self) -> Result<Vec<String>> {

@@ -1,24 +1,27 @@
 //! One file → batches, whatever its format.
 
+use crate::folder::Opened;
 use arrow::datatypes::SchemaRef;
 use obmen_formats::{Conversion, Emit, Format, Kind, Reading, commerceml, csv, json, parquet};
 use obmen_sdk::{Error, ErrorKind, Result};
-use std::fs::File;
 use std::io::BufReader;
 
-/// Bytes read from the disk at a time.
+/// Bytes read from a disk at a time.
 const CHUNK: usize = 256 << 10;
 
 /// The columns of a file. `entity` is the relation of a CommerceML file.
 ///
 /// # Errors
 /// Those of the format.
-pub(crate) fn schema(kind: Kind, file: File, name: &str, entity: &str, format: &Format) -> Result<SchemaRef> {
+pub(crate) fn schema(kind: Kind, file: Opened, name: &str, entity: &str, format: &Format) -> Result<SchemaRef> {
     match kind {
         Kind::Csv => csv::schema(buffered(file), name, &format.csv(name)),
         Kind::Jsonl => json::schema(buffered(file), name, &json::Layout::Lines),
         Kind::Json => json::schema(buffered(file), name, &json::Layout::list(format.at.as_deref())),
-        Kind::Parquet => parquet::schema(file, name),
+        Kind::Parquet => match file {
+            Opened::File(file) => parquet::schema(file, name),
+            Opened::Object(object) => parquet::schema(object.blocks(), name),
+        },
         Kind::Commerceml => relation(entity),
     }
 }
@@ -29,7 +32,7 @@ pub(crate) fn schema(kind: Kind, file: File, name: &str, entity: &str, format: &
 /// Those of the format and of `emit`.
 pub(crate) fn read(
     kind: Kind,
-    file: File,
+    file: Opened,
     entity: &str,
     format: &Format,
     reading: Reading<'_>,
@@ -42,7 +45,10 @@ pub(crate) fn read(
             let layout = json::Layout::list(format.at.as_deref());
             json::read(buffered(file), reading, &layout, &format.json(), emit)
         }
-        Kind::Parquet => parquet::read(file, reading, emit),
+        Kind::Parquet => match file {
+            Opened::File(file) => parquet::read(file, reading, emit),
+            Opened::Object(object) => parquet::read(object.blocks(), reading, emit),
+        },
         Kind::Commerceml => {
             let conversion = Conversion::new(&relation(entity)?, &reading)?;
             let needed = conversion.needed();
@@ -66,6 +72,6 @@ fn relation(entity: &str) -> Result<SchemaRef> {
     })
 }
 
-fn buffered(file: File) -> BufReader<File> {
+fn buffered(file: Opened) -> BufReader<Opened> {
     BufReader::with_capacity(CHUNK, file)
 }

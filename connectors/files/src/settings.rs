@@ -1,5 +1,6 @@
 //! Settings of a connection, a source and a sink.
 
+use crate::store::StoreSettings;
 use obmen_diagnostics::{Problems, Span, code};
 use obmen_formats::Format;
 use obmen_sdk::{Error, ErrorKind, Result, TimeSpan};
@@ -14,10 +15,13 @@ const PORTION_ROWS: usize = 10_000;
 #[expect(dead_code, reason = "only its schema is used: `Settings` reads its two parts apart, for exact places")]
 pub(crate) struct Manual {
     /// The folder with the files, relative to `obmen.yaml`. Sinks create it. For CommerceML it may be a
-    /// single file or a pattern like `exchange/import*.xml`.
+    /// single file or a pattern like `exchange/import*.xml`. Or a place in an object store: `s3://bucket/folder`,
+    /// `az://container/folder`, `gs://bucket/folder`; or on a web server, to be read only: `https://host/folder`.
     path: String,
     /// Rows one file of changes has at most; 10 000 by default.
     portion_rows: Option<usize>,
+    #[schemars(flatten)]
+    store: StoreSettings,
     #[schemars(flatten)]
     format: Format,
 }
@@ -27,7 +31,8 @@ pub(crate) struct Manual {
 #[expect(dead_code, reason = "only its schema is used: the parts are read apart, for exact places")]
 pub(crate) struct SourceManual {
     /// The folder of this source, instead of the connection's; `"$dir"` with a var `dir` lets a run name it.
-    /// Relative to `obmen.yaml`, or to the current folder if there is no such folder beside it.
+    /// Relative to `obmen.yaml`, or to the current folder if there is no such folder beside it; in a store, to the
+    /// connection's `path`.
     path: Option<String>,
     #[schemars(flatten)]
     format: Format,
@@ -53,9 +58,10 @@ struct Own {
 /// Settings of a `files` connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// The folder; may contain `${env:…}`.
+    /// The folder or address; may contain `${env:…}`.
     pub(crate) path: String,
     pub(crate) portion_rows: usize,
+    pub(crate) store: StoreSettings,
     pub(crate) format: Format,
 }
 
@@ -65,7 +71,7 @@ pub(crate) struct Settings {
 pub(crate) struct InboxSettings {
     /// The folder files arrive in, relative to the connection's `path`; that itself by default.
     pub(crate) path: Option<String>,
-    /// How long a file must not have changed before it is taken; `5s` by default.
+    /// How long a file must not have changed before it is taken; `5s` by default, in an object store `0s`.
     pub(crate) ready_after: Option<TimeSpan>,
     /// A file that says that another one is complete, like `{name}.ok`: then only files that have one
     /// are taken, at once. `{name}` is the file's name, `{stem}` the name without its extension.
@@ -87,8 +93,13 @@ impl Settings {
         };
         let own_node = Node { span: node.span, value: Value::Map(own) };
         let own: Option<Own> = decode::decode(&own_node, problems);
+        let (store, rest) = match decode::split(&rest, StoreSettings::KEYS) {
+            Some((store, rest)) => (Node { span: node.span, value: Value::Map(store) }, rest),
+            None => (Node { span: node.span, value: Value::Map(Map::default()) }, rest),
+        };
+        let store: Option<StoreSettings> = decode::decode(&store, problems);
         let format = decode_format(&rest, problems);
-        let own = own?;
+        let (own, store) = (own?, store?);
         let mut whole = true;
         if own.path.trim().is_empty() {
             problems.error(code::INVALID_SETTING, entry(&own_node, "path"), "`path` is empty, expected a folder");
@@ -99,9 +110,11 @@ impl Settings {
             problems.error(code::INVALID_SETTING, entry(&own_node, "portion_rows"), message);
             whole = false;
         }
+        whole &= store.check(&own.path, node, problems);
         let format = format?;
         whole &= check_format(&format, node, node.span, problems);
-        whole.then_some(Self { path: own.path, portion_rows: own.portion_rows.unwrap_or(PORTION_ROWS), format })
+        let portion_rows = own.portion_rows.unwrap_or(PORTION_ROWS);
+        whole.then_some(Self { path: own.path, portion_rows, store, format })
     }
 }
 

@@ -1,9 +1,8 @@
 //! Files as a relation.
 
 use crate::commerceml::Packages;
-use crate::folder::{Folder, FoundFile};
+use crate::folder::{Folder, FoundFile, Version, explain};
 use crate::inbox::Inbox;
-use crate::open::{Version, explain, open as open_file};
 use crate::settings::{Settings, as_error, decode_format, split_path};
 use crate::{blocking, reader, stopped};
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -60,7 +59,7 @@ pub(crate) async fn open(
 ) -> Result<Arc<dyn Source>> {
     let mut problems = Problems::new();
     let (path, options) = split_path(&target.options);
-    let folder = &path.map_or_else(|| folder.clone(), |path| Folder::named(&context.project, &path));
+    let folder = &path.map_or_else(|| Ok(folder.clone()), |path| folder.named(&context.project, &path))?;
     let format = decode_format(&options, &mut problems).ok_or_else(|| as_error(&problems))?;
     let format = format.or(&settings.format);
     let packages = (format.format == Some(Kind::Commerceml)).then(|| Packages::new(folder));
@@ -149,8 +148,9 @@ impl Files {
         }
         let mut fields: Vec<Field> = Vec::new();
         for file in &found {
-            let opened = open_file(&self.folder, &file.name)?;
-            let schema = reader::schema(file.kind, opened, &file.name, &self.entity, &self.format)?;
+            let opened = self.folder.read(&file.name)?;
+            let (_, watch) = opened.watch().map_err(|error| explain(error, "the file cannot be read"))?;
+            let schema = watch.settle(reader::schema(file.kind, opened, &file.name, &self.entity, &self.format))?;
             for field in schema.fields() {
                 match fields.iter_mut().find(|known| known.name() == field.name()) {
                     None => fields.push(field.as_ref().clone()),
@@ -190,12 +190,11 @@ impl Files {
         let failed = |error| explain(error, "the file cannot be read").with("file", &file.name);
         let mut again = true;
         loop {
-            let opened = open_file(&self.folder, &file.name)?;
-            let before = Version::of(&opened).map_err(failed)?;
-            if expected.version.is_some_and(|version| version != before) {
+            let opened = self.folder.read(&file.name)?;
+            let (before, watch) = opened.watch().map_err(failed)?;
+            if expected.version.as_ref().is_some_and(|version| *version != before) {
                 return Err(changed(file));
             }
-            let watched = opened.try_clone().map_err(failed)?;
             let (mut held, mut handed_over) = (None, false);
             let result = reader::read(file.kind, opened, &self.entity, &self.format, reading, &mut |batch| {
                 if self.stop.is_set() {
@@ -209,10 +208,11 @@ impl Files {
                     }
                 }
             });
+            let result = watch.settle(result);
             if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Cancelled) {
                 return result;
             }
-            if Version::of(&watched).map_err(failed)? != before {
+            if watch.changed(&result).map_err(failed)? {
                 if again && !handed_over {
                     again = false;
                     continue;

@@ -1,6 +1,6 @@
 //! Which contents were taken before: a small file that only grows.
 
-use crate::open::explain;
+use crate::folder::explain;
 use chrono::{DateTime, Utc};
 use obmen_sdk::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -91,7 +91,7 @@ impl Memory {
         }
         file.write_all(&lines)?;
         file.sync_all()?;
-        self.path.parent().map_or(Ok(()), crate::sink::sync_folder)
+        self.path.parent().map_or(Ok(()), crate::folder::sync_folder)
     }
 
     fn failed(&self, error: std::io::Error, what: &str) -> Error {

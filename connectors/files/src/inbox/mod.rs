@@ -8,8 +8,7 @@ mod memory;
 mod ready;
 mod shelf;
 
-use crate::folder::{Folder, FoundFile};
-use crate::open::{Version, explain, open};
+use crate::folder::{Folder, FoundFile, Opened, Version, explain};
 use crate::settings::InboxSettings;
 use crate::source::{Expected, Files};
 use crate::{reader, stopped};
@@ -21,7 +20,6 @@ use obmen_spec::Node;
 use serde::{Deserialize, Serialize};
 use shelf::Shelf;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read as _;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -54,9 +52,10 @@ impl Inbox {
     pub(crate) fn new(files: &Files, settings: &Node, context: &Context) -> Result<Self> {
         let settings = InboxSettings::decode(settings)?;
         let folder = settings.path.as_deref().map_or_else(|| files.folder.clone(), |path| files.folder.below(path));
+        folder.writable()?;
         let done = folder.below(settings.done.as_deref().unwrap_or("done"));
         let bad = folder.below(settings.bad.as_deref().unwrap_or("bad"));
-        if done.root() == folder.root() || bad.root() == folder.root() {
+        if done.identity() == folder.identity() || bad.identity() == folder.identity() {
             return Err(Error::invalid_data("`done` and `bad` of an inbox cannot be the inbox itself"));
         }
         let memory = Memory::new(&context.scratch, &format!("{}\n{}", folder.identity(), files.entity));
@@ -75,7 +74,7 @@ impl Inbox {
     pub(crate) fn read(&self, files: &Files, scan: &Scan, emit: &mut dyn FnMut(Batch) -> Result<()>) -> Result<()> {
         let found = match files.find() {
             // Nothing arrived. A folder that is not there is another matter.
-            Err(error) if error.kind() == ErrorKind::NotFound && self.folder.root().is_dir() => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound && self.folder.stands()? => return Ok(()),
             other => other?,
         };
         let mut ready = ready::select(&self.folder, found, &self.settings, &files.stop)?;
@@ -106,7 +105,7 @@ impl Inbox {
         let mut fresh = Vec::new();
         for file in &taken {
             if !known.contains_key(&file.hash) {
-                let done = self.shelf.free_done(&file.name, &fresh);
+                let done = self.shelf.free_done(&file.name, &fresh)?;
                 let entry = Entry::new(&file.hash, &file.name, done, self.now);
                 known.insert(file.hash.clone(), entry.clone());
                 fresh.push(entry);
@@ -114,13 +113,13 @@ impl Inbox {
         }
         self.memory.append(&fresh)?;
         for file in &taken {
-            if self.hash_now(&file.name)?.is_some_and(|hash| hash == file.hash) {
+            if hash_there(&self.folder, &file.name)?.is_some_and(|hash| hash == file.hash) {
                 let Some(entry) = known.get(&file.hash) else { continue };
                 self.remove_marker(&file.name)?;
-                if entry.name == file.name && !self.shelf.is_done(&entry.done) {
+                if entry.name == file.name && !self.shelf.is_done(&entry.done)? {
                     self.shelf.done(&self.folder, &file.name, &entry.done)?;
                 } else {
-                    self.shelf.duplicate(&self.folder, &file.name, entry)?;
+                    self.put_away(&file.name, entry)?;
                 }
             }
         }
@@ -139,7 +138,7 @@ impl Inbox {
         taken: &mut Vec<Taken>,
         emit: &mut dyn FnMut(Batch) -> Result<()>,
     ) -> Result<()> {
-        let (hash, version) = match self.hash(&file.name) {
+        let (hash, version) = match hash_of(&self.folder, &file.name) {
             Ok(found) => found,
             Err(error) if waits(&error) => {
                 tracing::info!(file = file.name, %error, "the file waits for the next run");
@@ -149,7 +148,7 @@ impl Inbox {
         };
         if let Some(entry) = known.get(&hash) {
             self.remove_marker(&file.name)?;
-            return self.shelf.duplicate(&self.folder, &file.name, entry);
+            return self.put_away(&file.name, entry);
         }
         let twin = taken.iter().any(|other| other.hash == hash);
         taken.push(Taken { name: file.name.clone(), hash });
@@ -186,41 +185,30 @@ impl Inbox {
         if !matches!(file.kind, Kind::Json | Kind::Parquet) {
             return Ok(());
         }
-        let opened = open(&self.folder, &file.name)?;
-        reader::read(file.kind, opened, &files.entity, &files.format, reading(files, file, scan), &mut |_| {
+        let opened = self.folder.read(&file.name)?;
+        let (_, watch) = opened.watch().map_err(|error| explain(error, "the file cannot be read"))?;
+        let reading = reading(files, file, scan);
+        watch.settle(reader::read(file.kind, opened, &files.entity, &files.format, reading, &mut |_| {
             if files.stop.is_set() { Err(stopped()) } else { Ok(()) }
-        })
+        }))
     }
 
-    fn hash(&self, name: &str) -> Result<(String, Version)> {
-        let mut file = open(&self.folder, name)?;
-        let failed = |error| explain(error, "the file cannot be read").with("file", name);
-        let before = Version::of(&file).map_err(failed)?;
-        let hash = hash(&mut file).map_err(failed)?;
-        if Version::of(&file).map_err(failed)? == before {
-            return Ok((hash, before));
+    /// Puts away a file with a content that was taken before. In a store it may be one whose move broke off between
+    /// the copy and the removal: that is brought to its end.
+    fn put_away(&self, name: &str, entry: &Entry) -> Result<()> {
+        let broken_off = !self.folder.moves_in_one_step()
+            && entry.name == name
+            && hash_there(self.shelf.done_folder(), &entry.done)?.is_some_and(|hash| hash == entry.hash);
+        if broken_off {
+            return self.folder.remove(name, "the file cannot be removed");
         }
-        Err(Error::new(ErrorKind::Conflict, "the file is still being written").with("file", name))
-    }
-
-    /// The hash of a file of the inbox; `None` if it is not there.
-    fn hash_now(&self, name: &str) -> Result<Option<String>> {
-        match self.hash(name) {
-            Ok((hash, _)) => Ok(Some(hash)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.shelf.duplicate(&self.folder, name, entry)
     }
 
     /// A marker goes before its file: one that stayed would vouch for the next file of that name.
     fn remove_marker(&self, name: &str) -> Result<()> {
         let Some(marker) = ready::marker(&self.settings, name) else { return Ok(()) };
-        match std::fs::remove_file(self.folder.path(&marker)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(explain(error, "the marker cannot be removed").with("file", marker))
-            }
-            _ => Ok(()),
-        }
+        self.folder.remove(&marker, "the marker cannot be removed")
     }
 }
 
@@ -234,7 +222,28 @@ fn cursor(taken: &[Taken]) -> Result<Cursor> {
     Ok(Cursor(bytes))
 }
 
-fn hash(file: &mut File) -> std::io::Result<String> {
+/// The hash of a file, and what it looked like.
+fn hash_of(folder: &Folder, name: &str) -> Result<(String, Version)> {
+    let mut opened = folder.read(name)?;
+    let failed = |error| explain(error, "the file cannot be read").with("file", name);
+    let (version, watch) = opened.watch().map_err(failed)?;
+    let hash = watch.settle(hash(&mut opened).map_err(failed));
+    if watch.changed(&hash).map_err(failed)? {
+        return Err(Error::new(ErrorKind::Conflict, "the file is still being written").with("file", name));
+    }
+    Ok((hash?, version))
+}
+
+/// The hash of a file; `None` if it is not there.
+fn hash_there(folder: &Folder, name: &str) -> Result<Option<String>> {
+    match hash_of(folder, name) {
+        Ok((hash, _)) => Ok(Some(hash)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn hash(file: &mut Opened) -> std::io::Result<String> {
     let mut hasher = Xxh3::new();
     let mut buffer = vec![0; 256 << 10];
     loop {

@@ -1,14 +1,13 @@
 //! Which files are complete.
 
-use crate::folder::{Folder, FoundFile, last, without_extension};
-use crate::open::Version;
+use crate::folder::{Folder, FoundFile, Version, last, without_extension};
 use crate::settings::InboxSettings;
 use crate::stopped;
 use obmen_sdk::{Result, Stop, TimeSpan};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How long a file must not have changed, where nothing else is said.
+/// How long a file on a disk must not have changed, where nothing else is said. In a store it is complete when it is seen.
 const READY_AFTER: Duration = Duration::from_secs(5);
 
 /// A run waits for files that are too young at most so long; with a longer `ready_after` they wait for the next run.
@@ -26,25 +25,34 @@ pub(super) fn select(
 ) -> Result<Vec<FoundFile>> {
     if settings.marker.is_some() {
         let markers: BTreeSet<String> = files.iter().filter_map(|file| marker(settings, &file.name)).collect();
-        let complete = |file: &FoundFile| {
-            !markers.contains(&file.name)
-                && marker(settings, &file.name).is_some_and(|marker| folder.path(&marker).is_file())
-        };
-        return Ok(files.into_iter().filter(complete).collect());
+        let mut complete = Vec::new();
+        for file in files.into_iter().filter(|file| !markers.contains(&file.name)) {
+            let Some(marker) = marker(settings, &file.name) else { continue };
+            if folder.version(&marker)?.is_some() {
+                complete.push(file);
+            }
+        }
+        return Ok(complete);
     }
-    let wait = settings.ready_after.map_or(READY_AFTER, TimeSpan::duration);
-    let look = |file: FoundFile| Some((look(folder, &file.name)?, file));
-    let seen: Vec<(Version, FoundFile)> = files.into_iter().filter_map(look).collect();
+    let usual = if folder.shows_only_complete_files() { Duration::ZERO } else { READY_AFTER };
+    let wait = settings.ready_after.map_or(usual, TimeSpan::duration);
+    if wait.is_zero() {
+        return Ok(files);
+    }
+    let seen = look(folder, files)?;
     if seen.iter().all(|(version, _)| version.rested(wait)) {
         return Ok(seen.into_iter().map(|(_, file)| file).collect());
     }
     if wait <= PATIENCE {
         sleep(wait, stop)?;
     }
-    let still = |(before, file): &(Version, FoundFile)| {
-        before.rested(wait) || (wait <= PATIENCE && self::look(folder, &file.name).is_some_and(|now| now == *before))
-    };
-    Ok(seen.into_iter().filter(still).map(|(_, file)| file).collect())
+    let mut still = Vec::new();
+    for (before, file) in seen {
+        if before.rested(wait) || (wait <= PATIENCE && folder.version(&file.name)?.is_some_and(|now| now == before)) {
+            still.push(file);
+        }
+    }
+    Ok(still)
 }
 
 /// The name of the file that says that another one is complete.
@@ -58,8 +66,10 @@ pub(super) fn marker(settings: &InboxSettings, name: &str) -> Option<String> {
     })
 }
 
-fn look(folder: &Folder, name: &str) -> Option<Version> {
-    Version::at(&folder.path(name)).ok()
+/// What the files look like now; those that are gone are left out.
+fn look(folder: &Folder, files: Vec<FoundFile>) -> Result<Vec<(Version, FoundFile)>> {
+    let looked = files.into_iter().map(|file| Ok(folder.version(&file.name)?.map(|version| (version, file))));
+    looked.filter_map(Result::transpose).collect()
 }
 
 fn sleep(time: Duration, stop: &Stop) -> Result<()> {

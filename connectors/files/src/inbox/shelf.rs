@@ -2,11 +2,8 @@
 
 use super::memory::Entry;
 use crate::folder::{Folder, last, without_extension};
-use crate::open::explain;
-use crate::sink::sync_folder;
 use chrono::{DateTime, Utc};
 use obmen_sdk::{Error, Result};
-use std::path::Path;
 use std::time::Duration;
 
 /// The two folders.
@@ -23,23 +20,28 @@ impl Shelf {
     }
 
     /// A name in `done` that neither a file nor one of `promised` has.
-    pub(super) fn free_done(&self, name: &str, promised: &[Entry]) -> String {
+    pub(super) fn free_done(&self, name: &str, promised: &[Entry]) -> Result<String> {
         free(&self.done, name, |candidate| promised.iter().any(|entry| entry.done == candidate))
     }
 
     /// Whether `done` has a file of this name.
-    pub(super) fn is_done(&self, name: &str) -> bool {
-        exists(&self.done, name)
+    pub(super) fn is_done(&self, name: &str) -> Result<bool> {
+        self.done.has(name)
+    }
+
+    /// The folder of what was taken.
+    pub(super) fn done_folder(&self) -> &Folder {
+        &self.done
     }
 
     /// Moves a file that was taken.
     pub(super) fn done(&self, inbox: &Folder, name: &str, done: &str) -> Result<()> {
-        move_file(inbox, name, &self.done, done)
+        inbox.rename(name, &self.done, done)
     }
 
     /// Moves a file with a content that was taken before, with a note beside it.
     pub(super) fn duplicate(&self, inbox: &Folder, name: &str, first: &Entry) -> Result<()> {
-        let done = free(&self.done, name, |_| false);
+        let done = free(&self.done, name, |_| false)?;
         tracing::info!(file = name, first = first.name, "the file has been taken before, it is not read again");
         let note = format!(
             "This file has exactly the content of `{}`, which was taken at {} and is kept here as `{}`.\nIt was not read again.\n",
@@ -47,13 +49,13 @@ impl Shelf {
             first.at().format("%Y-%m-%d %H:%M:%S UTC"),
             first.done,
         );
-        write(&self.done, &format!("{done}.note.txt"), &note)?;
-        move_file(inbox, name, &self.done, &done)
+        self.done.note(&format!("{done}.note.txt"), &note)?;
+        inbox.rename(name, &self.done, &done)
     }
 
     /// Moves a file that cannot be read, with a page beside it that says why.
     pub(super) fn bad(&self, inbox: &Folder, name: &str, error: &Error) -> Result<()> {
-        let bad = free(&self.bad, name, |_| false);
+        let bad = free(&self.bad, name, |_| false)?;
         tracing::warn!(file = name, %error, "the file cannot be read, it is put away");
         let page = format!(
             "The file `{name}` could not be read, none of its rows was taken.\n\n\
@@ -63,8 +65,8 @@ impl Shelf {
              The whole story:\n{error:?}\n",
             self.now.format("%Y-%m-%d %H:%M:%S UTC"),
         );
-        write(&self.bad, &format!("{bad}.error.txt"), &page)?;
-        move_file(inbox, name, &self.bad, &bad)
+        self.bad.note(&format!("{bad}.error.txt"), &page)?;
+        inbox.rename(name, &self.bad, &bad)
     }
 
     /// Removes files that were taken longer ago than `keep`.
@@ -75,12 +77,7 @@ impl Shelf {
         };
         for entry in entries.filter(|entry| entry.at() < limit) {
             for name in [entry.done.clone(), format!("{}.note.txt", entry.done)] {
-                match std::fs::remove_file(self.done.path(&name)) {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                        return Err(explain(error, "an old file cannot be removed").with("file", name));
-                    }
-                    _ => {}
-                }
+                self.done.remove(&name, "an old file cannot be removed")?;
             }
         }
         Ok(())
@@ -88,33 +85,16 @@ impl Shelf {
 }
 
 /// `name.csv`, or `name-1.csv`, `name-2.csv`… where that is taken.
-fn free(folder: &Folder, name: &str, taken: impl Fn(&str) -> bool) -> String {
+fn free(folder: &Folder, name: &str, taken: impl Fn(&str) -> bool) -> Result<String> {
     let name = last(name);
     let stem = without_extension(name);
     let extension = name.get(stem.len()..).unwrap_or("");
     let candidates =
         std::iter::once(name.to_owned()).chain((1..).map(|number: u64| format!("{stem}-{number}{extension}")));
-    candidates
-        .into_iter()
-        .find(|candidate| !exists(folder, candidate) && !taken(candidate))
-        .unwrap_or_else(|| name.to_owned())
-}
-
-fn exists(folder: &Folder, name: &str) -> bool {
-    std::fs::symlink_metadata(folder.path(name)).is_ok()
-}
-
-fn move_file(from: &Folder, name: &str, to: &Folder, new_name: &str) -> Result<()> {
-    let failed = |error| explain(error, &format!("the file cannot be moved to `{}`", to.identity())).with("file", name);
-    std::fs::create_dir_all(to.root()).map_err(failed)?;
-    let old = from.path(name);
-    std::fs::rename(&old, to.path(new_name)).map_err(failed)?;
-    sync_folder(to.root()).map_err(failed)?;
-    sync_folder(old.parent().unwrap_or(Path::new("."))).map_err(failed)
-}
-
-fn write(folder: &Folder, name: &str, text: &str) -> Result<()> {
-    let failed = |error| explain(error, "a note cannot be written").with("file", name);
-    std::fs::create_dir_all(folder.root()).map_err(failed)?;
-    std::fs::write(folder.path(name), text).map_err(failed)
+    for candidate in candidates {
+        if !taken(&candidate) && !folder.has(&candidate)? {
+            return Ok(candidate);
+        }
+    }
+    Ok(name.to_owned())
 }

@@ -1,7 +1,7 @@
 //! The delivery of one portion as files, one per target.
 
 use super::table::Table;
-use super::{Target, file_name, sync_folder};
+use super::{Target, file_name};
 use crate::blocking;
 use crate::folder::{Folder, without_extension};
 use async_trait::async_trait;
@@ -100,12 +100,9 @@ impl State {
     fn publish(&mut self) -> Vec<(RowId, Outcome)> {
         let mut outcomes = Vec::new();
         for mut table in std::mem::take(&mut self.tables).into_values() {
-            let outcome = match table.publish().map(|()| sync_folder(table.folder())) {
-                Err(error) => Outcome::rejected(RejectClass::Temporary, error.to_string()),
-                Ok(Ok(())) => Outcome::acked(),
-                // The file is there, but may be gone after a power cut.
-                Ok(Err(error)) => Outcome::Unknown { reason: format!("the folder could not be synced: {error}") },
-            };
+            let published = table.publish(&self.folder);
+            let outcome =
+                published.unwrap_or_else(|error| Outcome::rejected(RejectClass::Temporary, error.to_string()));
             outcomes.extend(table.ids.iter().map(|id| (*id, outcome.clone())));
         }
         outcomes

@@ -4,8 +4,7 @@ mod load;
 mod package;
 mod table;
 
-use crate::folder::{Folder, check_entity, last};
-use crate::open::Version;
+use crate::folder::{Folder, Scheme, check_entity, last};
 use crate::settings::{Settings, as_error, check_format, decode_format, place, split_format};
 use arrow::datatypes::DataType;
 use async_trait::async_trait;
@@ -16,12 +15,7 @@ use obmen_sdk::{
     Context, Error, ErrorKind, Load, LoadId, Operations, Repetition, Result, Sink, SinkAbilities, SinkCheck,
     SinkTarget, Stop, TargetAbilities,
 };
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How old a temporary file is when no load can be writing to it any more.
-const LEFTOVER_AGE: Duration = Duration::from_hours(24);
 
 /// The column before all others in CSV and Parquet.
 const OP: &str = "op";
@@ -55,6 +49,10 @@ struct PackageSink {
 
 /// Reports what is wrong with a sink: entity, options, children a format does not have.
 pub(crate) fn check(connection: &Settings, target: &SinkCheck<'_>, problems: &mut Problems) {
+    if matches!(Scheme::of(&connection.path), Ok(Some(Scheme::Http))) {
+        let message = "the connection is a web server, whose files can only be read";
+        problems.error(code::INVALID_SETTING, target.span, message).help("write to a folder or an object store");
+    }
     let (own, rest) = split_format(target.options);
     let Some(format) = decode_format(&own, problems) else { return };
     let format = format.or(&connection.format);
@@ -100,6 +98,7 @@ pub(crate) fn open(
     context: &Context,
     targets: Vec<SinkTarget>,
 ) -> Result<Arc<dyn Sink>> {
+    folder.writable()?;
     let mut all = Vec::with_capacity(targets.len());
     for target in targets {
         let mut problems = Problems::new();
@@ -188,47 +187,13 @@ impl Target {
     }
 }
 
-/// Makes folder entries durable: after this a renamed file survives a power cut. Windows has no such call and
-/// does not need one.
-pub(crate) fn sync_folder(path: &Path) -> std::io::Result<()> {
-    #[cfg(unix)]
-    std::fs::File::open(path)?.sync_all()?;
-    #[cfg(not(unix))]
-    let _: &Path = path;
-    Ok(())
-}
-
-/// Creates the folder of a sink.
+/// Makes the folder of a sink ready.
 async fn prepare(folder: &Folder, stop: &Stop) -> Result<()> {
     if stop.is_set() {
         return Err(Error::new(ErrorKind::Cancelled, "stopped before the load began"));
     }
     let folder = folder.clone();
-    crate::blocking(move || {
-        std::fs::create_dir_all(folder.root()).and_then(|()| clear_leftovers(folder.root())).map_err(|error| {
-            crate::open::explain(error, "the folder cannot be prepared").with("file", folder.identity())
-        })
-    })
-    .await
-}
-
-/// Removes what loads left under temporary names when the machine went down in their middle. Young ones may
-/// belong to a load that is still going on in another process.
-fn clear_leftovers(folder: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        let ours = name.starts_with('.') && name.ends_with(".tmp");
-        if ours && Version::at(&path).is_ok_and(|version| version.rested(LEFTOVER_AGE)) {
-            tracing::info!(file = %path.display(), "what an interrupted load left is removed");
-            if path.is_dir() {
-                std::fs::remove_dir_all(&path)?;
-            } else {
-                std::fs::remove_file(&path)?;
-            }
-        }
-    }
-    Ok(())
+    crate::blocking(move || folder.prepare()).await
 }
 
 fn abilities_of(targets: Vec<TargetAbilities>, order: Vec<usize>, settings: &Settings) -> SinkAbilities {

@@ -1,8 +1,7 @@
 //! One file of changes on its way to its final name.
 
 use super::{OP, Target};
-use crate::folder::Folder;
-use crate::open::explain;
+use crate::folder::{Folder, explain};
 use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
@@ -10,13 +9,14 @@ use obmen_formats::{Kind, csv, json, parquet};
 use obmen_sdk::{Changes, Error, Outcome, RejectClass, Result, RowId};
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A file being written under a temporary name. Dropped before [`publish`](Table::publish) it is removed.
 pub(super) struct Table {
-    temporary: PathBuf,
-    path: PathBuf,
+    draft: PathBuf,
+    /// Its name in the folder.
+    name: String,
     writer: Option<Writer>,
     /// Rows that stand in it.
     pub(super) ids: Vec<RowId>,
@@ -36,16 +36,12 @@ impl Table {
     /// # Errors
     /// Those of the disk.
     pub(super) fn begin(target: &Target, folder: &Folder, name: &str) -> Result<Self> {
-        let path = folder.path(name);
-        let temporary = folder.path(&format!(".{}.tmp", name.replace('/', "~")));
-        let failed = |error| explain(error, "the file cannot be written").with("file", temporary.display());
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(failed)?;
-        }
-        let file = BufWriter::new(File::create(&temporary).map_err(failed)?);
+        let draft = folder.draft(name)?;
+        let failed = |error| explain(error, "the file cannot be written").with("file", draft.display());
+        let file = BufWriter::new(File::create(&draft).map_err(failed)?);
         let schema = &target.of.schema;
         let (key, values) = (0..schema.fields().len()).partition(|at| target.of.key.contains(schema.field(*at).name()));
-        let mut table = Self { temporary, path, writer: None, ids: Vec::new(), key, values };
+        let mut table = Self { draft, name: name.to_owned(), writer: None, ids: Vec::new(), key, values };
         table.writer = Some(match target.kind {
             Kind::Csv => Writer::Csv(csv::Writer::new(file, target.csv(), &[OP], schema)?),
             Kind::Parquet => Writer::Parquet(Box::new(parquet::Writer::new(file, with_op(schema))?)),
@@ -89,30 +85,25 @@ impl Table {
         Ok(rejected)
     }
 
-    /// Gives the file its final name; it is on the disk when this returns. A file without a row is left out.
+    /// Gives the file its final name, and says what became of its rows. A file without a row is left out.
     ///
     /// # Errors
     /// Those of the disk: nothing is visible then.
-    pub(super) fn publish(&mut self) -> Result<()> {
+    pub(super) fn publish(&mut self, folder: &Folder) -> Result<Outcome> {
         let writer = self.writer.take().ok_or_else(|| Error::internal("a file is published twice"))?;
-        let failed = |error| explain(error, "the file cannot be written").with("file", self.path.display());
+        let failed = |error| explain(error, "the file cannot be written").with("file", folder.shown(&self.name));
         let mut file = match writer {
             Writer::Csv(writer) => writer.finish()?,
             Writer::Jsonl(writer) => writer.finish()?,
             Writer::Parquet(writer) => writer.finish()?,
         };
         if self.ids.is_empty() {
-            return Ok(());
+            return Ok(Outcome::acked());
         }
         file.flush().map_err(failed)?;
         file.get_ref().sync_all().map_err(failed)?;
         drop(file);
-        std::fs::rename(&self.temporary, &self.path).map_err(failed)
-    }
-
-    /// The folder the file stands in.
-    pub(super) fn folder(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new("."))
+        Ok(folder.publish(&self.draft, &self.name))
     }
 }
 
@@ -120,7 +111,7 @@ impl Drop for Table {
     fn drop(&mut self) {
         // Closed first: Windows removes no open file. After `publish` there is nothing under this name.
         self.writer = None;
-        drop(std::fs::remove_file(&self.temporary));
+        drop(std::fs::remove_file(&self.draft));
     }
 }
 

@@ -86,10 +86,19 @@ impl Desk {
         if let Value::Map(map) = &mut node.value {
             map.entries.extend(node_map("{ path: data }").entries);
         }
+        self.open_node(&node).unwrap()
+    }
+
+    /// A connection with exactly these settings.
+    pub(crate) fn open(&self, settings: &str) -> Result<Arc<dyn Connection>> {
+        self.open_node(&node(settings))
+    }
+
+    fn open_node(&self, node: &Node) -> Result<Arc<dyn Connection>> {
         let mut problems = Problems::new();
-        Files.check(&node, &mut problems);
+        Files.check(node, &mut problems);
         assert!(problems.is_empty(), "{problems:?}");
-        Files.open(&node, &self.context).unwrap()
+        Files.open(node, &self.context)
     }
 }
 

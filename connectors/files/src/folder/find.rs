@@ -1,20 +1,17 @@
-//! A folder: which file an entity is.
+//! Which file of a folder an entity is.
 
+use super::Folder;
 use glob::{MatchOptions, Pattern};
 use obmen_formats::{Format, Kind};
 use obmen_sdk::{Error, ErrorKind, Result};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 use unicode_normalization::UnicodeNormalization as _;
 
 /// Folders below the connection's that are looked into, at most.
 const MAX_DEPTH: usize = 8;
 
-/// The folder of a connection.
-#[derive(Clone, Debug)]
-pub(crate) struct Folder {
-    /// Absolute, symbolic links resolved as far as it exists.
-    root: PathBuf,
-}
+/// Extensions that say a format, as people write them.
+const EXTENSIONS: [&str; 7] = ["csv", "txt", "tsv", "jsonl", "ndjson", "json", "parquet"];
 
 /// A file of the folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,42 +22,6 @@ pub(crate) struct FoundFile {
 }
 
 impl Folder {
-    /// The folder at a path relative to the project.
-    pub(crate) fn new(project: &Path, path: &str) -> Self {
-        let joined = project.join(path);
-        let absolute = std::path::absolute(&joined).unwrap_or(joined);
-        Self { root: canonical(&absolute) }
-    }
-
-    /// A folder below this one.
-    pub(crate) fn below(&self, path: &str) -> Self {
-        Self::new(&self.root, path)
-    }
-
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// The path of a name of this folder.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        name.split('/').fold(self.root.clone(), |path, part| path.join(part))
-    }
-
-    /// The folder a person names for one run: as [`new`](Self::new), or relative to where they are if
-    /// there is no such folder beside the project file.
-    pub(crate) fn named(project: &Path, path: &str) -> Self {
-        let here = Path::new(path);
-        match std::path::absolute(here) {
-            Ok(absolute) if !project.join(here).exists() && absolute.exists() => Self::new(&absolute, "."),
-            _ => Self::new(project, path),
-        }
-    }
-
-    /// What state belongs to: the absolute path.
-    pub(crate) fn identity(&self) -> String {
-        self.root.display().to_string()
-    }
-
     /// All files of the folder and those below, by name. Hidden ones (a leading point) and those whose name
     /// is no text are passed over.
     pub(crate) fn all_files(&self) -> Result<Vec<String>> {
@@ -97,8 +58,11 @@ impl Folder {
     pub(crate) fn find(&self, entity: &str, format: &Format) -> Result<Vec<FoundFile>> {
         check_entity(entity).map_err(Error::invalid_data)?;
         let (prefix, wanted) = entity.rsplit_once('/').map_or(("", entity), |(prefix, name)| (prefix, name));
-        let files = self.list(prefix)?.into_iter().filter(|(_, is_folder)| !is_folder);
-        let files: Vec<String> = files.map(|(name, _)| name).collect();
+        let files: Vec<String> = if self.lists() {
+            self.list(prefix)?.into_iter().filter(|(_, is_folder)| !is_folder).map(|(name, _)| name).collect()
+        } else {
+            self.asked_for(entity, format)?
+        };
         let found = |name: &String| Ok(FoundFile { kind: format.kind(name)?, name: name.clone() });
         if let Some(exact) = files.iter().find(|name| same(last(name), wanted)) {
             return Ok(vec![found(exact)?]);
@@ -128,11 +92,36 @@ impl Folder {
         }
     }
 
+    /// The files an entity may be, where no list says which there are: each is asked for by name.
+    fn asked_for(&self, entity: &str, format: &Format) -> Result<Vec<String>> {
+        if is_pattern(entity) {
+            let message =
+                format!("`{entity}` is a pattern, but a web server does not say which files it has; name one");
+            return Err(Error::new(ErrorKind::Unsupported, message).with("entity", entity));
+        }
+        let mut names = vec![entity.to_owned()];
+        if Kind::of_name(entity).is_none() {
+            let fits = |extension: &&&str| {
+                let kind = Kind::of_name(&format!("x.{extension}"));
+                format.format.is_none_or(|wanted| kind == Some(wanted))
+            };
+            names.extend(EXTENSIONS.iter().filter(fits).map(|extension| format!("{entity}.{extension}")));
+        }
+        let mut there = Vec::new();
+        for name in names.into_iter().filter(|name| format.kind(name).is_ok()) {
+            if self.version(&name)?.is_some() {
+                there.push(name);
+            }
+        }
+        Ok(there)
+    }
+
     fn not_found(&self, entity: &str, wanted: &str, files: &[String]) -> Error {
         let stems: Vec<&str> = files.iter().map(|name| without_extension(last(name))).collect();
         let names = files.iter().map(|name| last(name));
         let hint = match obmen_spec::name::suggest(wanted, stems.iter().copied().chain(names)) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if !self.lists() => "the server does not say which files it has".to_owned(),
             None if files.is_empty() => "the folder is empty".to_owned(),
             None => {
                 let some: Vec<String> = files.iter().take(10).map(|name| format!("`{name}`")).collect();
@@ -142,25 +131,6 @@ impl Folder {
         let extensions = "csv, txt, tsv, jsonl, ndjson, json or parquet";
         let message = format!("there is no file `{wanted}` with an extension {extensions}; {hint}");
         Error::new(ErrorKind::NotFound, message).with("entity", entity).with("file", self.identity())
-    }
-
-    /// Files and folders directly in a folder below this one, by name.
-    fn list(&self, prefix: &str) -> Result<Vec<(String, bool)>> {
-        let path = if prefix.is_empty() { self.root.clone() } else { self.path(prefix) };
-        let entries = std::fs::read_dir(&path).map_err(|error| unreadable(&path, error))?;
-        let mut names = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|error| unreadable(&path, error))?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            if name.starts_with('.') {
-                continue;
-            }
-            // Links are followed; what they do not lead to is a file that cannot be opened, said when it is read.
-            let is_folder = std::fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_dir());
-            names.push((if prefix.is_empty() { name } else { format!("{prefix}/{name}") }, is_folder));
-        }
-        names.sort();
-        Ok(names)
     }
 }
 
@@ -225,36 +195,6 @@ fn nfc(name: &str) -> String {
 
 fn same(one: &str, other: &str) -> bool {
     one == other || nfc(one) == nfc(other)
-}
-
-fn unreadable(path: &Path, error: std::io::Error) -> Error {
-    if error.kind() == std::io::ErrorKind::NotFound {
-        let message = "the folder does not exist; create it or correct `path` of the connection";
-        return Error::new(ErrorKind::NotFound, message).with("file", path.display());
-    }
-    if path.is_file() {
-        let message = "`path` of the connection is a file, expected the folder it is in";
-        return Error::new(ErrorKind::NotFound, message).with("file", path.display());
-    }
-    crate::open::explain(error, "the folder cannot be listed").with("file", path.display())
-}
-
-/// The path with symbolic links resolved, as far as it exists.
-fn canonical(path: &Path) -> PathBuf {
-    let mut missing = Vec::new();
-    let mut existing = path;
-    loop {
-        if let Ok(found) = existing.canonicalize() {
-            return missing.iter().rev().fold(found, |path, part| path.join(part));
-        }
-        // `..` below a folder that is not there cannot be resolved.
-        let (Some(parent), Some(Component::Normal(name))) = (existing.parent(), existing.components().next_back())
-        else {
-            return path.to_owned();
-        };
-        missing.push(name.to_owned());
-        existing = parent;
-    }
 }
 
 #[cfg(test)]
