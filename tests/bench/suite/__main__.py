@@ -20,7 +20,7 @@ TABLES = ["diff", "large", "delta", "postgres", "first", "small", "commerceml"]
 
 
 def main() -> int:
-    """Measures, prints, writes; 1 if any result was wrong or a table could not be made."""
+    """Measures, prints, writes; 1 if any result was wrong, or ours failed, or a table could not be made."""
     options = _options()
     postgres = Server(os.environ.get("OBMEN_BENCH_POSTGRES", "postgres://root@127.0.0.1/test"))
     obmen = os.environ.get("OBMEN", "target/release/obmen")
@@ -35,7 +35,7 @@ def main() -> int:
         print("\n\n".join(parts), flush=True)
         for name in [table for table in TABLES if table in options.tables] or TABLES:
             section = _section(bench, name)
-            failed = failed or section is None or section.wrong
+            failed = failed or section is None or section.bad
             parts.append(section.markdown() if section else f"## {name}\n\nNot made; see the messages.")
             print("\n" + parts[-1], flush=True)
             out.write_text("\n\n".join(parts) + "\n", encoding="utf-8")

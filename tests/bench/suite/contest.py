@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from .measure import Failed, Measurement, Wrong
+from .measure import MEGABYTE, Failed, Measurement, Wrong
 
 
 @dataclass
@@ -16,8 +16,8 @@ class Contestant:
 
     name: str
     run: Callable[[int], Measurement]
-    reference: bool = False  # the one the peers are compared with
-    peer: bool = True  # whether a ratio to the reference makes sense
+    ours: bool = False  # ours must succeed; a peer may fail
+    reference: bool = False  # the run of ours that the peers are compared with
 
 
 @dataclass
@@ -28,6 +28,11 @@ class Standing:
     runs: list[Measurement] = field(default_factory=list)
     trouble: str | None = None
     wrong: bool = False
+
+    @property
+    def bad(self) -> bool:
+        """Whether the suite has failed by it: a wrong result of anybody, or no result of ours."""
+        return self.wrong or (self.contestant.ours and self.trouble is not None)
 
     @property
     def cpu(self) -> float:
@@ -61,7 +66,7 @@ def contest(title: str, rounds: int, contestants: Sequence[Contestant]) -> list[
             try:
                 run = standing.contestant.run(number)
                 standing.runs.append(run)
-                said = f"{run.cpu:.2f} s CPU, {run.wall:.2f} s wall, {run.peak / 1e6:.0f} MB"
+                said = f"{run.cpu:.2f} s CPU, {run.wall:.2f} s wall, {run.peak / MEGABYTE:.0f} MB"
             except Wrong as wrong:
                 standing.trouble, standing.wrong = f"WRONG RESULT: {wrong}", True
                 said = standing.trouble

@@ -10,13 +10,20 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 TIMEOUT_SECONDS = 3600
 
 
+MEGABYTE = 2**20  # as `memory:` of a project counts, and peaks are shown
+
+
 class Failed(Exception):
-    """A program that did not end well; the text is the first line of its error."""
+    """A program that did not end well: the line that says why, and all it wrote to stdout."""
+
+    def __init__(self, reason: str, output: str = "") -> None:
+        super().__init__(reason)
+        self.output = output
 
 
 class NotFound(Failed):
@@ -35,7 +42,7 @@ class Measurement:
     wall: float  # seconds
     peak: int  # bytes of resident memory; of a tree, those of its largest process
     output: str = ""  # what it wrote to stdout
-    notes: Mapping[str, object] = field(default_factory=dict)  # what was read out of its result
+    delivered: int = 0  # bytes of the files it delivered
 
 
 def measured(
@@ -62,7 +69,7 @@ def measured(
         wall = time.monotonic() - started
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
-            raise Failed(_first_line(process.returncode, _text(errors), _text(output)))
+            raise Failed(_first_line(process.returncode, _text(errors), _text(output)), _text(output))
         peak = usage.ru_maxrss * 1024
         return Measurement(usage.ru_utime + usage.ru_stime, wall, peak, _text(output))
 
@@ -73,9 +80,7 @@ def prepared(command: Sequence[str | os.PathLike[str]], **options: Mapping[str, 
 
 
 def size_of(path: pathlib.Path) -> int:
-    """Bytes of a file, or of all files of a folder."""
-    if path.is_file():
-        return path.stat().st_size
+    """Bytes of all files below a folder."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 

@@ -8,12 +8,18 @@ import shutil
 from dataclasses import replace
 
 from .bench import Bench
-from .measure import Measurement, Wrong, measured
+from .measure import Failed, Measurement, Wrong, measured, size_of
 
 PROJECTS = pathlib.Path(__file__).parent.parent / "projects"
 
 # What a run that found nothing to do reports.
 QUIET = {"creates": 0, "updates": 0, "deletes": 0, "acked": 0, "held": 0, "invalid": 0}
+
+# What stands in a delivered file once for each change.
+MARKS = {
+    ".jsonl": {"creates": b'{"op":"create"', "updates": b'{"op":"update"', "deletes": b'{"op":"delete"'},
+    ".xml": {"creates": "<Предложение>".encode()},
+}
 
 
 class Project:
@@ -26,11 +32,13 @@ class Project:
         self.data = self.room / "data"
         self.out = self.room / "out"
         self.state = self.room / "state"
+        self.broken = False
         shutil.copytree(PROJECTS / name, self.pipelines)
         self.data.mkdir()
 
     def forget(self) -> None:
         """Back to before the first run."""
+        self.broken = False
         shutil.rmtree(self.state, ignore_errors=True)
         shutil.rmtree(self.out, ignore_errors=True)
 
@@ -47,34 +55,67 @@ class Project:
         return [self.bench.obmen, *folders, "--quiet", "--output", "json", *arguments]
 
     def call(self, *arguments: str) -> Measurement:
-        """One measured call of any command."""
-        return measured(self.command(*arguments), environment=self.bench.postgres.environment)
+        """One measured call of any command. Raises `Failed` with the first of its diagnostics, where it has any."""
+        try:
+            return measured(self.command(*arguments), environment=self.bench.postgres.environment)
+        except Failed as failed:
+            raise Failed(_diagnostic(failed.output) or str(failed)) from failed
 
     def run(self, pipeline: str, *, sources: dict[str, int] | None = None, **sink: int) -> Measurement:
         """One measured `obmen run`; the counts of its only sink, and rows read by source, must be those given.
 
-        What it delivered is removed afterwards, outside of the measurement.
+        Creates, updates and deletes are counted in the delivered files too, which are removed afterwards. Neither is
+        part of the measurement. After a run that failed or was wrong there is none until `forget`.
         """
+        if self.broken:
+            raise Failed("not run: what it goes on from did not succeed")
+        self.broken = True
         run = self.call("run", pipeline)
-        report = json.loads(run.output)
-        expect(f"status of {pipeline}", report["status"], "done")
-        counts = report["sinks"][0]
-        for name, count in sink.items():
-            expect(name, counts[name], count)
-        rows = {source["source"]: source["rows"] for source in report["sources"]}
-        for name, count in (sources or {}).items():
-            expect(f"rows of {name}", rows.get(name), count)
-        notes = {"rows": sum(rows.values()), "delivered_bytes": self._clear_out()}
-        return replace(run, output="", notes=notes)
-
-    def _clear_out(self) -> int:
-        files = [file for file in self.out.rglob("*") if file.is_file()]
-        size = sum(file.stat().st_size for file in files)
+        _check_report(json.loads(run.output), sources or {}, sink)
+        for name, count in delivered_in(self.out).items():
+            expect(f"{name} in the delivered files", count, sink.get(name, count))
+        size = size_of(self.out)
         shutil.rmtree(self.out, ignore_errors=True)
-        return size
+        self.broken = False
+        return replace(run, output="", delivered=size)
 
 
 def expect(what: str, found: object, expected: object) -> None:
     """Raises `Wrong` unless both are equal."""
     if found != expected:
         raise Wrong(f"{what}: {found}, expected {expected}")
+
+
+def delivered_in(folder: pathlib.Path) -> dict[str, int]:
+    """Creates, updates and deletes in files a sink wrote; of CommerceML the offers, as creates."""
+    counts = dict.fromkeys(("creates", "updates", "deletes"), 0)
+    for path in folder.rglob("*"):
+        for name, mark in MARKS.get(path.suffix, {}).items():
+            counts[name] += _occurrences(path, mark)
+    return counts
+
+
+def _check_report(report: dict, sources: dict[str, int], sink: dict[str, int]) -> None:
+    expect("status", report["status"], "done")
+    rows = {source["source"]: source["rows"] for source in report["sources"]}
+    for name, count in sources.items():
+        expect(f"rows of {name}", rows.get(name), count)
+    [counts] = report["sinks"]
+    for name, count in sink.items():
+        expect(name, counts[name], count)
+
+
+def _occurrences(path: pathlib.Path, mark: bytes) -> int:
+    """How often `mark` stands in a file of lines."""
+    count = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            count += (block + file.readline()).count(mark)
+    return count
+
+
+def _diagnostic(output: str) -> str | None:
+    try:
+        return json.loads(output)["diagnostics"][0]["message"]
+    except (ValueError, LookupError, TypeError):
+        return None

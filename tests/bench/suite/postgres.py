@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import pathlib
+import sys
 from collections.abc import Iterator
 
 from .machine import require_program
 from .measure import prepared
 
 SCHEMA = "obmen_bench"
+SCRIPTS = pathlib.Path(__file__).parent / "data"
 
 
 class Server:
@@ -21,7 +23,7 @@ class Server:
     @property
     def environment(self) -> dict[str, str]:
         """What the projects read the URL from."""
-        return {**os.environ, "OBMEN_BENCH_POSTGRES": self.url}
+        return {"OBMEN_BENCH_POSTGRES": self.url}
 
     def client(self) -> str:
         """The path of psql, or `NotFound`."""
@@ -33,10 +35,13 @@ class Server:
         return prepared([client, self.url, "-v", "ON_ERROR_STOP=1", "-AtqX", "-c", text]).strip()
 
     @contextlib.contextmanager
-    def schema(self) -> Iterator[str]:
-        """Our schema, empty; dropped in the end, however it ends."""
+    def filled(self, script: str, rows: int) -> Iterator[str]:
+        """Our schema, filled by `data/SCRIPT.sql` with tables of so many rows; dropped in the end, however it ends."""
         self.sql(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE; CREATE SCHEMA {SCHEMA}")
         try:
+            print(f"filling {script} with {rows} rows", file=sys.stderr, flush=True)
+            variables = ["-v", f"rows={rows}", "-v", f"schema={SCHEMA}", "-v", "ON_ERROR_STOP=1"]
+            prepared([self.client(), self.url, "-qX", *variables, "-f", SCRIPTS / f"{script}.sql"])
             yield SCHEMA
         finally:
             self.sql(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from .contest import Standing
+from .measure import MEGABYTE
 
 Column = tuple[str, Callable[[Standing], str]]
 
@@ -54,9 +55,9 @@ class Section:
         self.tables.append(standings_table(standings, more))
 
     @property
-    def wrong(self) -> bool:
-        """Whether anybody's result was wrong."""
-        return any(standing.wrong for standing in self.standings)
+    def bad(self) -> bool:
+        """Whether anybody's result was wrong, or ours failed."""
+        return any(standing.bad for standing in self.standings)
 
     def markdown(self) -> str:
         """The section as it is printed."""
@@ -78,7 +79,7 @@ def standings_table(standings: Sequence[Standing], more: Sequence[Column] = ()) 
         if not standing.counts:
             rows.append([standing.contestant.name, standing.trouble or "did not run"] + [""] * (len(head) - 2))
             continue
-        row = [standing.contestant.name, f"{standing.cpu:.2f}", f"{standing.wall:.2f}", f"{standing.peak / 1e6:.0f}"]
+        row = [standing.contestant.name, f"{standing.cpu:.2f}", f"{standing.wall:.2f}", f"{standing.peak / MEGABYTE:.0f}"]
         row += [show(standing) for _, show in more]
         if reference is not None:
             row += _ratios(reference, standing)
@@ -99,8 +100,8 @@ def value(standing: Standing | None, what: str) -> float | None:
 
 
 def megabytes(standing: Standing | None) -> float | None:
-    """Peak memory in MB of 10^6 bytes, as `memory:` counts."""
-    return standing.peak / 1e6 if standing is not None and standing.counts else None
+    """Peak memory in MB."""
+    return standing.peak / MEGABYTE if standing is not None and standing.counts else None
 
 
 def number(value: float) -> str:
@@ -118,7 +119,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _ratios(reference: Standing, standing: Standing) -> list[str]:
-    if standing is reference or not standing.contestant.peer:
+    if standing.contestant.ours:
         return ["", "", ""]
     found = [ratio(reference, standing, what) for what in ("cpu", "wall", "peak")]
     return ["–" if one is None else f"{one:.2f}" for one in found]

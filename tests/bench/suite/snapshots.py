@@ -53,9 +53,9 @@ class Snapshots:
     def ours(self, suffix: str = "") -> list[Contestant]:
         """First load, changes, no changes: in this order, since each goes on from the one before."""
         return [
-            Contestant(f"Obmen, first load{suffix}", self.first_load, peer=False),
-            Contestant(f"**Obmen, what changed{suffix}**", self.changes, reference=True),
-            Contestant(f"Obmen, nothing changed{suffix}", self.no_changes, peer=False),
+            Contestant(f"Obmen, first load{suffix}", self.first_load, ours=True),
+            Contestant(f"**Obmen, what changed{suffix}**", self.changes, ours=True, reference=True),
+            Contestant(f"Obmen, nothing changed{suffix}", self.no_changes, ours=True),
         ]
 
     def described(self) -> str:

@@ -2,7 +2,8 @@
 
     python -m suite.peers.extract connectorx|adbc|adbc_parquet|dlt URL SCHEMA TABLE FOLDER
 
-`connectorx` and `adbc` end with the rows in memory as Arrow, `adbc_parquet` and `dlt` with Parquet files in FOLDER.
+`connectorx` and `adbc` end with the rows in memory as Arrow, `adbc_parquet` and `dlt` with Parquet files in FOLDER; what
+a peer keeps for itself goes beside FOLDER.
 Prints the number of rows and the sum of `pieces`, as far as they are at hand without reading FOLDER again.
 
     python -m suite.peers.extract check FOLDER
@@ -66,13 +67,13 @@ def adbc_parquet(url: str, schema: str, table: str, folder: str) -> dict[str, in
 
 def dlt(url: str, schema: str, table: str, folder: str) -> dict[str, int]:
     """A pipeline of one `sql_table` with the `pyarrow` backend into a folder of Parquet files."""
-    os.environ |= {"RUNTIME__DLTHUB_TELEMETRY": "false", "DLT_DATA_DIR": f"{folder}/dlt", "NORMALIZE__DATA_WRITER__DISABLE_COMPRESSION": "true"}
+    os.environ |= {"RUNTIME__DLTHUB_TELEMETRY": "false", "DLT_DATA_DIR": f"{folder}.dlt"}
     import dlt
     from dlt.sources.sql_database import sql_table
 
     rows = sql_table(_with_driver(url), table=table, schema=schema, backend="pyarrow", chunk_size=100_000)
-    destination = dlt.destinations.filesystem(bucket_url=f"file://{folder}/files")
-    pipeline = dlt.pipeline("bench", destination=destination, dataset_name="landed", pipelines_dir=f"{folder}/pipelines")
+    destination = dlt.destinations.filesystem(bucket_url=f"file://{folder}")
+    pipeline = dlt.pipeline("bench", destination=destination, dataset_name="landed", pipelines_dir=f"{folder}.dlt/pipelines")
     pipeline.run(rows, loader_file_format="parquet", write_disposition="replace")
     return {}
 
@@ -85,7 +86,7 @@ def check(folder: str) -> dict[str, int]:
     files = [path for path in files if not any(part.startswith("_dlt") for part in path.parts)]
     reader = "read_csv" if files and files[0].suffix == ".csv" else "read_parquet"
     query = f"SELECT count(*), sum(pieces)::BIGINT FROM {reader}({[str(path) for path in files]})"
-    rows, pieces = duckdb.sql(query).fetchone()
+    rows, pieces = duckdb.connect().execute(query).fetchone()
     return {"rows": rows, "pieces": pieces}
 
 

@@ -27,9 +27,10 @@ def measure(bench: Bench) -> Section:
         project.forget()
         return project.run("copy", sources=sources, creates=offers, acked=offers)
 
-    standings = contest("commerceml", bench.rounds, [Contestant("read and count", count), Contestant("read, compare, write", copy)])
+    steps = [Contestant("read and count", count, ours=True), Contestant("read, compare, write", copy, ours=True)]
+    standings = contest("commerceml", bench.rounds, steps)
     read = _speed(standings[0], known["bytes"])
-    written = _speed(standings[1], standings[1].runs[0].notes["delivered_bytes"]) if standings[1].counts else None
+    written = _speed(standings[1], standings[1].runs[0].delivered) if standings[1].counts else None
     shown = {id(standings[0]): read, id(standings[1]): written}
     note = f"`offers0_1.xml` of {number(known['bytes'] / 1e6)} MB: {offers} offers with two prices and three stocks each."
     section = Section("commerceml", TITLE, [note])

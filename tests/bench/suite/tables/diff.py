@@ -14,7 +14,7 @@ def measure(bench: Bench) -> Section:
     """Ours at `memory: 512MB`, DuckDB with and without that cap, Polars."""
     snapshots = Snapshots(bench, "diff", bench.rows(5_000_000), 10)
     peers = [
-        Contestant("DuckDB, memory_limit 512MB", lambda _: snapshots.peer("duckdb", "512MB")),
+        Contestant("DuckDB, memory_limit 512MiB", lambda _: snapshots.peer("duckdb", "512MiB")),
         Contestant("DuckDB, no limit", lambda _: snapshots.peer("duckdb")),
         Contestant("Polars, streaming", lambda _: snapshots.peer("polars")),
     ]

@@ -28,7 +28,7 @@ def measure(bench: Bench) -> Section:
 def _first_load(bench: Bench, rows: int) -> Standing:
     snapshots = Snapshots(bench, "diff", rows, 10)
     name = f"Obmen, first load, {rows / 1e6:g} M"
-    [standing] = contest("first", bench.rounds, [Contestant(name, snapshots.first_load, peer=False)])
+    [standing] = contest("first", bench.rounds, [Contestant(name, snapshots.first_load, ours=True)])
     snapshots.project.forget()
     return standing
 

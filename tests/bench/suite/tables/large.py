@@ -15,7 +15,7 @@ def measure(bench: Bench) -> Section:
     tenth = Snapshots(bench, "large", bench.rows(5_000_000), 4)
     whole = Snapshots(bench, "large", bench.rows(50_000_000), 4)
     small = contest("large", bench.rounds, tenth.ours(f", {tenth.rows / 1e6:g} M"))
-    capped = Contestant("DuckDB, memory_limit 512MB", lambda _: whole.peer("duckdb", "512MB"))
+    capped = Contestant("DuckDB, memory_limit 512MiB", lambda _: whole.peer("duckdb", "512MiB"))
     big = contest("large", bench.rounds, [*whole.ours(f", {whole.rows / 1e6:g} M"), capped])
     section = Section("large", TITLE, [tenth.described(), whole.described()])
     section.add(small)

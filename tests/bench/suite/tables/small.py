@@ -21,16 +21,16 @@ def measure(bench: Bench) -> Section:
     offers = bench.rows(500_000)
     trade = Trade(bench, offers)
     steps = [
-        Contestant("first load", trade.first_load),
-        Contestant("nothing changed", trade.no_changes),
-        Contestant("one price changed", trade.one_change),
+        Contestant("first load", trade.first_load, ours=True),
+        Contestant("nothing changed", trade.no_changes, ours=True),
+        Contestant("one price changed", trade.one_change, ours=True),
     ]
     runs = contest("small", bench.rounds, steps)
     one, many = Project(bench, "small", "validate-1"), Project(bench, "small", "validate-101")
     _multiply(many)
     validations = [
-        Contestant("validate, 1 pipeline", lambda _: one.call("validate")),
-        Contestant(f"validate, {PIPELINES + 1} pipelines", lambda _: many.call("validate")),
+        Contestant("validate, 1 pipeline", lambda _: one.call("validate"), ours=True),
+        Contestant(f"validate, {PIPELINES + 1} pipelines", lambda _: many.call("validate"), ours=True),
     ]
     checks = contest("small", VALIDATIONS, validations)
     rows = sum(trade.known[name] for name in ("goods", "prices", "stock"))
