@@ -13,11 +13,12 @@ venv="$cache/venv"
 if ! cmp -s "$here/requirements.txt" "$venv/requirements.txt"; then
   echo "installing the peers into $venv" >&2
   python3 -m venv "$venv"
-  # A peer that does not install here is named in the tables; the others are measured.
-  grep -v '^#' "$here/requirements.txt" | while IFS= read -r requirement; do
-    "$venv/bin/pip" install --quiet --disable-pip-version-check "$requirement" >&2 || echo "not installed: $requirement" >&2
-  done
-  cp "$here/requirements.txt" "$venv/requirements.txt"
+  # One by one: a peer that does not install here is named in the tables, and is tried again next time.
+  missing=0
+  while IFS= read -r requirement; do
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "$requirement" </dev/null >&2 || missing=1
+  done < <(grep -v '^#' "$here/requirements.txt")
+  [ "$missing" = 1 ] || cp "$here/requirements.txt" "$venv/requirements.txt"
 fi
 export OBMEN="${OBMEN:-${CARGO_TARGET_DIR:-$here/../../target}/release/obmen}"
 export PYTHONPATH="$here" PYTHONDONTWRITEBYTECODE=1
