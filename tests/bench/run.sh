@@ -1,37 +1,25 @@
 #!/usr/bin/env bash
-# Measures what the READMEs claim. Run it from the repository's root after `cargo build --release`:
+# Measures Obmen beside its peers and prints the tables; README.md says what each shows. From anywhere:
 #
-#   tests/bench/run.sh [OFFERS]
+#   tests/bench/run.sh [--quick] [--rounds N] [--out FILE] [NAME…]
 #
-# prints wall time, CPU time and peak memory of a first load, of a run in which nothing changed, and of one price
-# change; then the time `validate` takes for 100 pipelines. Timings depend on the machine: compare ratios.
+# OBMEN                  the binary; otherwise target/release/obmen
+# OBMEN_BENCH_POSTGRES   a database a schema may be created in; otherwise postgres://root@127.0.0.1/test
+# OBMEN_BENCH_TMP        where generated data goes (40 GB for everything); otherwise the folder for temporary files
 set -euo pipefail
-offers="${1:-500000}"
-target="${CARGO_TARGET_DIR:-target}"
-obmen="${OBMEN:-$target/release/obmen}"
-folder="$(mktemp -d)"
-trap 'rm -rf "$folder"' EXIT
-python3 tests/bench/generate.py "$folder" "$offers"
-echo "$("$obmen" --version), $(nproc) cores, $(uname -m), $(date -u +%F), $offers offers, $((offers * 9 / 2)) child rows"
-measure() {
-  python3 - "$@" <<'PY'
-import resource, subprocess, sys, time
-started = time.monotonic()
-code = subprocess.run(sys.argv[2:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-wall = time.monotonic() - started
-use = resource.getrusage(resource.RUSAGE_CHILDREN)
-if code.returncode != 0:
-    sys.exit(code.stderr.decode())
-print(f"{sys.argv[1]:<28} {wall:6.2f} s wall {use.ru_utime + use.ru_stime:6.2f} s CPU {use.ru_maxrss / 1024:6.0f} MB")
-PY
-}
-run=("$obmen" --project "$folder/pipelines" --state "$folder/state" -q)
-measure "first load" "${run[@]}" run offers
-measure "nothing changed" "${run[@]}" run offers
-measure "nothing changed, again" "${run[@]}" run offers
-sed -i '2s/,[0-9.]*,RUB/,1.23,RUB/' "$folder/trade/prices.csv"
-measure "one price changed" "${run[@]}" run offers
-for number in $(seq 1 100); do
-  sed "s/pipeline: offers/pipeline: offers_$number/" "$folder/pipelines/offers.yaml" > "$folder/pipelines/offers_$number.yaml"
-done
-measure "validate 101 pipelines" "${run[@]}" validate
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/obmen-bench"
+venv="$cache/venv"
+if ! cmp -s "$here/requirements.txt" "$venv/requirements.txt"; then
+  echo "installing the peers into $venv" >&2
+  python3 -m venv "$venv"
+  # One by one: a peer that does not install here is named in the tables, and is tried again next time.
+  missing=0
+  while IFS= read -r requirement; do
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "$requirement" </dev/null >&2 || missing=1
+  done < <(grep -v '^#' "$here/requirements.txt")
+  [ "$missing" = 1 ] || cp "$here/requirements.txt" "$venv/requirements.txt"
+fi
+export OBMEN="${OBMEN:-${CARGO_TARGET_DIR:-$here/../../target}/release/obmen}"
+export PYTHONPATH="$here" PYTHONDONTWRITEBYTECODE=1
+exec "$venv/bin/python" -m suite "$@"
