@@ -143,10 +143,15 @@ fn write_rows(
     let name = format!("baseline/{}-{}.parquet", scope.0, ulid::Ulid::generate());
     let schema = baseline_schema(&file.value_schema()?);
     let mut writer = FileWriter::create(state.folder(), &name, Arc::clone(&schema), state.durability())?;
-    let mut first = 0;
+    let live = live(state, scope)?;
+    let (mut first, mut created, mut deleted) = (0, 0, 0);
     for batch in file.scan_values()? {
         let batch = batch?;
         let count = batch.rows.len() as u64;
+        for (row, _) in batch.rows.iter().zip(first..).filter(|(_, at)| rows.contains(*at)) {
+            created += u64::from(row.op == Op::Create);
+            deleted += u64::from(row.op == Op::Delete && row.created >= 0);
+        }
         let kept: BooleanArray = (first..first + count).map(|at| Some(rows.contains(at))).collect();
         first += count;
         if kept.true_count() > 0 {
@@ -156,7 +161,15 @@ fn write_rows(
     }
     let count = writer.finish()?;
     state.add_segment(scope, &name, count, loads)?;
+    if let Some(live) = live {
+        state.set_live(scope, (live + created).saturating_sub(deleted))?;
+    }
     state.compact(scope)
+}
+
+/// Rows of a baseline that are not gone, if that is known.
+fn live(state: &State, scope: ScopeId) -> Result<Option<u64>> {
+    Ok(if state.segments(scope)?.is_empty() { Some(0) } else { state.live(scope)? })
 }
 
 /// Some rows of a file, by their numbers: one byte each.

@@ -59,14 +59,6 @@ impl Way {
         let columns = xxhash_rust::xxh3::xxh3_64(columns.join(",").as_bytes());
         format!("#{word}:{}#{columns:016x}", mark.column)
     }
-
-    /// The column that says what is new.
-    pub(crate) fn watermark(&self) -> Option<&Watermark> {
-        match self {
-            Self::Inbox => None,
-            Self::Cursor(mark) | Self::Version(mark) | Self::Window(mark) => Some(mark),
-        }
-    }
 }
 
 /// Where the next read of a source starts.

@@ -1,5 +1,6 @@
 //! Plans and runs pipelines: SQL, keyed tables, diff, rules, loads, state, journal.
 
+mod affected;
 mod commit;
 mod compile;
 pub mod connections;

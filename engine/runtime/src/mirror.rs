@@ -258,7 +258,8 @@ impl Mirror<'_> {
         })))
     }
 
-    /// Rows whose columns equal one of the rows of `values` (columns in the order of `columns`). NULL equals nothing.
+    /// Where rows stand whose columns equal one of the rows of `values` (columns in the order of `columns`), ascending
+    /// by key. NULL equals nothing.
     ///
     /// # Errors
     /// Those of the disk.
@@ -267,7 +268,7 @@ impl Mirror<'_> {
         columns: &[String],
         values: &RecordBatch,
         (budget, work): (usize, &Path),
-    ) -> Result<RecordBatch> {
+    ) -> Result<Vec<Known>> {
         let baseline = Baseline::open(self.state, self.scope)?;
         let in_key: Option<Vec<String>> = self
             .key
@@ -276,17 +277,16 @@ impl Mirror<'_> {
                 columns.iter().position(|column| column == key).map(|at| values.schema().field(at).name().clone())
             })
             .collect();
-        let known: Vec<Known> = match in_key.filter(|_| columns.len() == self.key.len()) {
+        match in_key.filter(|_| columns.len() == self.key.len()) {
             Some(names) => {
                 let found = baseline.find(&wanted(values, &names)?)?;
-                found.into_iter().filter(|known| !known.gone).collect()
+                Ok(found.into_iter().filter(|known| !known.gone).collect())
             }
             None => {
                 let names: Vec<String> = values.schema().fields().iter().map(|field| field.name().clone()).collect();
-                baseline.by_columns(self.state, columns, &wanted(values, &names)?, budget, work)?
+                baseline.by_columns(self.state, columns, &wanted(values, &names)?, budget, work)
             }
-        };
-        baseline.values(&known, &self.schema)
+        }
     }
 
     /// Old and new rows of what changed after write number `seen`, all of them together; `None` if that is not known any more.

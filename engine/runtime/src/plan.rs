@@ -1,16 +1,18 @@
 //! Deciding: every target compared, guarded and written down before anything is sent.
 
+use crate::affected::Look;
 use crate::deliver::Ended;
-use crate::diff::{Approved, Counts, Diff, Difference, Judge, Parents, guarded};
-use crate::hash::Hash;
+use crate::diff::{About, Approved, Counts, Diff, Difference, Judge, Parents, guarded};
+use crate::hash::{Hash, hash_keys};
 use crate::plan_file::{PlanFile, PlanRow, Why};
 use crate::progress::{Event, Progress};
 use crate::report::{RowProblem, SinkReport};
-use crate::sql::Sql;
+use crate::sql::{Query, Sql};
 use crate::state::{Hold, HoldReason, HoldState, PlanRecord, PlanSinkRecord, PlanState, ScopeId, State};
 use crate::table::Baseline;
 use crate::target::{ParentLink, Target};
 use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
 use obmen_sdk::{Op, Result};
 use std::collections::HashMap;
 use std::path::Path;
@@ -63,14 +65,15 @@ impl Planner<'_> {
     ///
     /// # Errors
     /// Those of sources, SQL, state and disk.
-    pub(crate) async fn plan(&self, targets: Vec<Target>) -> Result<Planned> {
+    pub(crate) async fn plan(&self, targets: Vec<(Target, Look)>) -> Result<Planned> {
         let id = ulid::Ulid::generate().to_string();
         let mut planned: Vec<Option<PlannedTarget>> = targets.iter().map(|_| None).collect();
-        let mut targets: Vec<Option<Target>> = targets.into_iter().map(Some).collect();
-        for index in parents_first(&targets) {
-            if let Some(target) = targets.get_mut(index).and_then(Option::take) {
+        let order = parents_first(&targets.iter().map(|(target, _)| target).collect::<Vec<_>>());
+        let mut targets: Vec<Option<(Target, Look)>> = targets.into_iter().map(Some).collect();
+        for index in order {
+            if let Some((target, look)) = targets.get_mut(index).and_then(Option::take) {
                 self.progress.event(Event::Comparing { sink: target.name.clone() });
-                let one = self.plan_target(&id, target, &planned).await?;
+                let one = self.plan_target(&id, target, &look, &planned).await?;
                 planned[index] = Some(one);
             }
         }
@@ -114,8 +117,16 @@ impl Planner<'_> {
         &self,
         plan: &str,
         target: Target,
+        look: &Look,
         planned: &[Option<PlannedTarget>],
     ) -> Result<PlannedTarget> {
+        let (sql, about) = match look {
+            Look::Everything(_) => (self.sql, About::Everything),
+            Look::Keys(affected) => {
+                let keys = Arc::clone(&affected.keys);
+                (&affected.sql, About::Keys { keys, known: affected.known })
+            }
+        };
         let target = Arc::new(target);
         let retries = self.state.retries(target.scope)?;
         let waiting: Vec<Hash> = retries.keys().copied().collect();
@@ -123,9 +134,17 @@ impl Planner<'_> {
         let approved = self.approved(&holds)?;
         let doubts = self.state.doubts(target.scope)?;
         let plan_files = self.plan_files(&target, doubts.values().map(|doubt| doubt.plan.as_str()))?;
-        let parents = target.after.iter().map(|link| self.parents(&target, link, planned)).collect::<Result<_>>()?;
+        let mut parents = Vec::with_capacity(target.after.len());
+        for link in &target.after {
+            let wanted = match look {
+                Look::Everything(_) => None,
+                Look::Keys(affected) => Some(parent_keys(&affected.sql, &target.from, &link.by).await?),
+            };
+            parents.push(self.parents(&target, link, wanted.as_deref(), planned)?);
+        }
+        let whole = matches!(about, About::Everything);
         let mut diff = Diff {
-            sql: self.sql,
+            sql,
             state: self.state,
             target: &target,
             judge: Judge {
@@ -141,7 +160,7 @@ impl Planner<'_> {
             },
             budget: self.budget,
             work: self.work,
-            about: crate::diff::About::Everything,
+            about,
             file: format!("plans/{plan}-{}.parquet", target.scope.0),
         };
         let mut difference = diff.run().await?;
@@ -149,6 +168,9 @@ impl Planner<'_> {
         drop(diff);
         if !self.trial {
             self.state.forget_retries(target.scope, &superseded)?;
+            if whole {
+                self.state.set_live(target.scope, difference.counts.known)?;
+            }
         }
         let first_load = self.production && Baseline::open(self.state, target.scope)?.is_empty();
         let new_holds = self.holds(plan, &target, &difference.counts, first_load, &holds);
@@ -157,7 +179,8 @@ impl Planner<'_> {
             self.state.set_holds(target.scope, &new_holds)?;
         }
         let open_holds = new_holds.iter().filter(|hold| hold.state == HoldState::Open).count();
-        let report = self.report(&target, &difference)?;
+        let mut report = self.report(&target, &difference)?;
+        report.compared = Some(look.to_string());
         Ok(PlannedTarget { target, difference, report, open_holds })
     }
 
@@ -198,12 +221,22 @@ impl Planner<'_> {
     }
 
     /// The parents that the other side has, or that this plan creates on the same connection.
-    fn parents(&self, target: &Target, link: &ParentLink, planned: &[Option<PlannedTarget>]) -> Result<Parents> {
+    /// `wanted`: only these are asked for (ascending).
+    fn parents(
+        &self,
+        target: &Target,
+        link: &ParentLink,
+        wanted: Option<&[Hash]>,
+        planned: &[Option<PlannedTarget>],
+    ) -> Result<Parents> {
         let everything = self.taken_for_acked.contains(&link.name);
         let mut parents = Parents { name: link.name.clone(), everything, ..Parents::default() };
         if let Some(scope) = link.scope {
-            let mut cursor = Baseline::open(self.state, scope)?.cursor()?;
-            let known = cursor.below(None)?;
+            let baseline = Baseline::open(self.state, scope)?;
+            let known = match wanted {
+                Some(wanted) => baseline.find(wanted)?,
+                None => baseline.cursor()?.below(None)?,
+            };
             parents.acked = known.iter().filter(|known| !known.gone).map(|known| (known.key, known.created)).collect();
         }
         let parent = link.target.and_then(|index| planned.get(index)).and_then(Option::as_ref);
@@ -375,12 +408,11 @@ fn invalid_rows(file: &PlanFile, key: &[String]) -> Result<Vec<RowProblem>> {
 }
 
 /// An order in which every target comes after those of this run it waits for.
-fn parents_first(targets: &[Option<Target>]) -> Vec<usize> {
+fn parents_first(targets: &[&Target]) -> Vec<usize> {
     let mut order: Vec<usize> = Vec::new();
     let ready = |index: usize, order: &[usize]| {
-        targets[index].as_ref().is_none_or(|target| {
-            target.after.iter().filter_map(|link| link.target).all(|parent| parent == index || order.contains(&parent))
-        })
+        let mut parents = targets[index].after.iter().filter_map(|link| link.target);
+        parents.all(|parent| parent == index || order.contains(&parent))
     };
     while let Some(next) = (0..targets.len()).find(|index| !order.contains(index) && ready(*index, &order)) {
         order.push(next);
@@ -388,4 +420,17 @@ fn parents_first(targets: &[Option<Target>]) -> Vec<usize> {
     // a cycle is refused by `validate`; should one get here, its targets still take part
     order.extend((0..targets.len()).filter(|index| !order.contains(index)).collect::<Vec<_>>());
     order
+}
+
+/// The distinct keys of parents that rows of a relation have, ascending.
+async fn parent_keys(sql: &Sql, relation: &str, by: &[String]) -> Result<Vec<Hash>> {
+    let query = Query { relation: relation.to_owned(), columns: Some(by.to_vec()), ..Query::default() };
+    let mut rows = sql.stream(query).await?;
+    let mut keys = Vec::new();
+    while let Some(batch) = rows.try_next().await? {
+        keys.extend(hash_keys(&batch, by)?);
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(keys)
 }

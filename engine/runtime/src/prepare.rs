@@ -48,6 +48,7 @@ pub(crate) struct Prepared {
     pub(crate) targets: Vec<Target>,
     pub(crate) bundles: Vec<Bundle>,
     pub(crate) read: Read,
+    pub(crate) vars: Vars,
 }
 
 impl Engine<'_> {
@@ -66,14 +67,14 @@ impl Engine<'_> {
         report: &mut RunReport,
         needed: Needed<'_>,
     ) -> Result<Prepared> {
-        let (sql, read) = self.relations_for(state, pipeline, options, work, now, report, needed).await?;
+        let (sql, read, vars) = self.relations_for(state, pipeline, options, work, now, report, needed).await?;
         let shapes = shapes(&sql, pipeline)?;
         report.checks = failed_checks(&sql, pipeline).await?;
         report.status = Status::SinkUnavailable;
         let bundles = self.open_sinks(pipeline, &shapes).await?;
         report.status = Status::Failed;
         let targets = Self::targets(state, pipeline, shapes, &bundles)?;
-        Ok(Prepared { sql, targets, bundles, read })
+        Ok(Prepared { sql, targets, bundles, read, vars })
     }
 
     /// The session with sources and steps, as far as they are needed.
@@ -87,7 +88,7 @@ impl Engine<'_> {
         now: DateTime<Utc>,
         report: &mut RunReport,
         needed: Needed<'_>,
-    ) -> Result<(Sql, Read)> {
+    ) -> Result<(Sql, Read, Vars)> {
         let vars = Vars::resolve(pipeline, &options.vars, now).map_err(|error| error.with("setting", "--var"))?;
         let mut sql = self.session(work.path(), now, &vars)?;
         report.status = Status::SourceUnavailable;
@@ -101,7 +102,7 @@ impl Engine<'_> {
         let mut problems = Problems::new();
         compile::add_steps(&mut sql, pipeline, &mut problems);
         refuse(pipeline, &problems)?;
-        Ok((sql, read))
+        Ok((sql, read, vars))
     }
 
     /// What a session may use.
@@ -115,7 +116,8 @@ impl Engine<'_> {
         }
     }
 
-    fn session(&self, work: &Path, now: DateTime<Utc>, vars: &Vars) -> Result<Sql> {
+    /// A session with the vars of a run and no relations.
+    pub(crate) fn session(&self, work: &Path, now: DateTime<Utc>, vars: &Vars) -> Result<Sql> {
         let mut sql = Sql::new(self.sql_options(work, now))?;
         for (name, value) in vars.iter() {
             sql.var(name, value.clone());

@@ -123,6 +123,9 @@ pub struct SinkReport {
     /// Rows that failed each check, `warn` included.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub checks: BTreeMap<String, u64>,
+    /// What was compared: `everything: …` with the reason, or how many affected keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compared: Option<String>,
     /// The first refusals, invalid and unknown rows: key and reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<RowProblem>,

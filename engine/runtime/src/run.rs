@@ -1,5 +1,6 @@
 //! One execution of one pipeline: read, compare, write the plan down, send, learn.
 
+use crate::affected::Affecting;
 use crate::commit;
 use crate::connections::Connections;
 use crate::deliver::{Delivery, DueTarget, Ended};
@@ -120,10 +121,21 @@ impl Engine<'_> {
             return Err(Error::new(ErrorKind::Unsupported, message).with("setting", "enabled"));
         }
         let work = state.work_folder()?;
-        let Prepared { sql, targets, bundles, read } =
+        let Prepared { sql, targets, bundles, read, vars } =
             self.prepare(state, pipeline, options, &work, now, report, Needed::Delivered).await?;
         let planner = self.planner(state, pipeline, (&sql, work.path()), &report.run, read.brake.clone(), now);
-        let mut planned = planner.plan(targets).await?;
+        let affecting =
+            Affecting { engine: self, state, pipeline, vars: &vars, sql: &sql, read: &read, work: work.path(), now };
+        let bases = affecting.bases()?;
+        let looks = targets.into_iter().map(|target| {
+            let look = affecting.look(&target, &bases)?;
+            Ok((target, look))
+        });
+        let mut planned = planner.plan(looks.collect::<Result<_>>()?).await?;
+        for planned_target in &planned.targets {
+            let keyless = planned_target.difference.counts.keyless;
+            bases.keep(state, &planned_target.target, &planned.record.id, keyless)?;
+        }
         report.plan = Some(planned.record.id.clone());
         let only_plan = options.plan_only || pipeline.enabled.value == Enabled::Shadow;
         if !only_plan {

@@ -2,6 +2,7 @@
 
 use super::known::{scopes_of, show};
 use super::no_sink;
+use crate::affected::Look;
 use crate::journal::{self, ChangeRecord, Filter};
 use crate::prepare::{Needed, Prepared};
 use crate::run::{Engine, RunOptions};
@@ -91,7 +92,7 @@ impl Engine<'_> {
         let work = state.work_folder()?;
         let now = (self.clock)();
         let mut report = self.empty_report("", pipeline, now);
-        let (sql, _) =
+        let (sql, ..) =
             self.relations_for(&state, pipeline, options, &work, now, &mut report, Needed::Only(relation)).await?;
         let schema = sql.schema(relation).ok_or_else(|| no_relation(pipeline, relation))?;
         let query = Query { relation: relation.to_owned(), ..Query::default() };
@@ -130,7 +131,8 @@ impl Engine<'_> {
         let Prepared { sql, targets, read, .. } = prepared;
         let mut planner = self.planner(&state, pipeline, (&sql, work.path()), "", read.brake, now);
         planner.trial = true;
-        let plan = planner.plan(targets).await?.record;
+        let everything = |target| (target, Look::Everything("one row is explained".to_owned()));
+        let plan = planner.plan(targets.into_iter().map(everything).collect()).await?.record;
         let keys: Vec<String> = written.key.iter().map(|key| key.value.clone()).collect();
         let checks: Vec<_> = pipeline.checks.iter().filter(|check| check.of.value == written.from.value).collect();
         let flags = checks.iter().map(|check| (format!("obmen_{}", check.name), check.expect.clone())).collect();

@@ -184,6 +184,19 @@ impl State {
         self.plan_records("WHERE ?1 IS NULL OR pipeline = ?1 ORDER BY seq DESC LIMIT ?2", params![pipeline, limit])
     }
 
+    /// Files of the plans of a sink from plan number `seq` on, and their rows.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn plan_files_since(&self, scope: ScopeId, seq: i64) -> Result<Vec<(String, u64)>> {
+        let sql = "SELECT file, rows FROM plan_sinks JOIN plans ON plans.id = plan_sinks.plan \
+                   WHERE scope = ?1 AND seq >= ?2 AND file IS NOT NULL ORDER BY seq";
+        let mut statement = self.db.prepare_cached(sql).map_err(sql_error)?;
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()));
+        let rows = statement.query_map(params![scope.0, seq], read).map_err(sql_error)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(sql_error)
+    }
+
     /// The newest plan of a pipeline.
     ///
     /// # Errors
