@@ -75,8 +75,8 @@ impl Graph {
         order.extend((0..self.len()).filter(|scan| !tree.contains_key(scan)));
         let scans = self.scans.iter().enumerate().map(|(at, scan)| ScanReach {
             relation: scan.relation.clone(),
-            to_key: self.to_key(at, &back, &keys),
-            from_key: self.from_key(at, &tree, &keys),
+            to_key: self.touched(at, &back, &keys),
+            from_key: self.needed(at, &tree, &keys),
         });
         Ok(Reach { scans: scans.collect(), order })
     }
@@ -127,7 +127,7 @@ impl Graph {
         tree.get(&scan).copied().flatten().and_then(|at| self.edges.get(at))
     }
 
-    fn to_key(
+    fn touched(
         &self,
         start: usize,
         tree: &Tree,
@@ -139,16 +139,14 @@ impl Graph {
             hops.push(Hop { columns, scan: edge.from, to });
             scan = edge.from;
         }
-        match keys.get(&scan).filter(|_| tree.contains_key(&scan)) {
-            Some(columns) => Ok(ToKey { hops, columns: self.columns(scan, columns.values().copied()) }),
-            None => {
-                let relation = self.scans.get(start).map_or("", |scan| scan.relation.as_str());
-                Err(NoReach::new(format!("`{relation}` is joined by something other than equality of columns")))
-            }
+        if let Some(columns) = keys.get(&scan).filter(|_| tree.contains_key(&scan)) {
+            return Ok(ToKey { hops, columns: self.columns(scan, columns.values().copied()) });
         }
+        let relation = self.scans.get(start).map_or("", |scan| scan.relation.as_str());
+        Err(NoReach::new(format!("`{relation}` is joined by something other than equality of columns")))
     }
 
-    fn from_key(&self, scan: usize, tree: &Tree, keys: &BTreeMap<usize, BTreeMap<usize, usize>>) -> FromKey {
+    fn needed(&self, scan: usize, tree: &Tree, keys: &BTreeMap<usize, BTreeMap<usize, usize>>) -> FromKey {
         if let Some(found) = keys.get(&scan) {
             let columns = self.columns(scan, found.values().copied());
             return FromKey::Key { positions: found.keys().copied().collect(), columns };
