@@ -20,7 +20,7 @@ use obmen_sdk::{
     Connection, Connector, Context, Error, ErrorKind, Result, Schemas, Sink, SinkCheck, SinkTarget, Source,
     SourceTarget,
 };
-use obmen_spec::Node;
+use obmen_spec::{Node, Value};
 use settings::{Manual, Settings, SinkManual, SourceManual};
 use std::sync::Arc;
 
@@ -33,8 +33,12 @@ impl Connector for Files {
         "files"
     }
 
-    fn is_local(&self) -> bool {
-        true
+    fn is_local(&self, settings: &Node) -> bool {
+        let Value::Map(map) = &settings.value else { return true };
+        match map.get("path").map(|path| &path.value) {
+            Some(Value::Scalar(path)) => !path.text.contains("://"),
+            _ => true,
+        }
     }
 
     fn about(&self) -> &'static str {

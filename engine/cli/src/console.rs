@@ -67,6 +67,11 @@ impl Console {
         self.0.format == Format::Json
     }
 
+    /// Whether a person asked for more than results.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.0.verbose
+    }
+
     /// Whether bars may move on stderr: a person watches and nothing else is written there.
     pub(crate) fn is_watched(&self) -> bool {
         !self.0.quiet && !self.0.verbose && std::io::stderr().is_terminal()

@@ -3,6 +3,7 @@
 use crate::console::{BAD, FAINT, GOOD, LOOK, STRONG};
 use crate::exit::Failure;
 use crate::project::{Project, scopes};
+use crate::session::Session;
 use crate::table::Table;
 use crate::text::line;
 use crate::words::{self, counted, grouped};
@@ -69,6 +70,16 @@ fn sources(report: &RunReport, text: &mut String) {
         line!(text, "  {BAD}{rows} of {} cannot be read:{BAD:#}", source.source);
         for row in source.bad_rows.iter().take(SHOWN) {
             line!(text, "    {}", words::plain(row));
+        }
+    }
+}
+
+/// What each sink's comparison looked at, for those who ask for more.
+pub(crate) fn say_what_was_compared(session: &Session, report: &RunReport) {
+    if session.console.is_verbose() {
+        for sink in &report.sinks {
+            let compared = sink.compared.as_deref().unwrap_or_default();
+            session.console.say(&format!("{} compares {compared}", sink.sink));
         }
     }
 }

@@ -253,10 +253,15 @@ fn unknown_column(column: &Spanned<String>, all: &[&str], of: &str, code: Code, 
     }
 }
 
-/// A source's key must be columns it has.
-pub(crate) fn check_source_key(schema: &SchemaRef, source: &Source, name: &str, problems: &mut Problems) {
+/// A source's key must be columns it has, and so must those that say what is new.
+pub(crate) fn check_source_columns(schema: &SchemaRef, source: &Source, name: &str, problems: &mut Problems) {
     for key in &source.key {
         has_column(schema, key, name, code::KEY_NOT_A_COLUMN, problems);
+    }
+    if let Some(mark) = source.changes.as_ref().and_then(|changes| changes.watermark.as_ref()) {
+        for column in std::iter::once(&mark.column).chain(&mark.tie) {
+            has_column(schema, column, name, code::UNKNOWN_COLUMN, problems);
+        }
     }
 }
 

@@ -101,7 +101,7 @@ impl Validator<'_> {
             match self.source_schema(pipeline, &name.value, source, problems).await {
                 Some(schema) => {
                     if source.columns.is_none() {
-                        compile::check_source_key(&schema, source, name, problems);
+                        compile::check_source_columns(&schema, source, name, problems);
                     }
                     if sql.add_source(name, schema, &key, Rows::None).is_err() {
                         sql.add_broken(name);
@@ -197,7 +197,7 @@ impl Validator<'_> {
         connection: &obmen_spec::project::Connection,
     ) -> obmen_sdk::Result<SchemaRef> {
         let connector = self.registry.get(&connection.kind);
-        let connector = connector.filter(|connector| connector.is_local()).ok_or_else(|| {
+        let connector = connector.filter(|connector| connector.is_local(&connection.settings)).ok_or_else(|| {
             obmen_sdk::Error::new(ErrorKind::NotFound, "they are not declared and not in schemas.lock")
         })?;
         let context = Context {

@@ -33,7 +33,7 @@ pub trait Connector: std::fmt::Debug + Send + Sync {
 
     /// Whether opening a source only looks at files of this machine, so that `validate` may ask it for
     /// columns that are not declared. Default: no.
-    fn is_local(&self) -> bool {
+    fn is_local(&self, _settings: &Node) -> bool {
         false
     }
 

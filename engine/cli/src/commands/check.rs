@@ -81,9 +81,10 @@ async fn learn_columns(
     for pipeline in project.workspace.pipelines.iter().filter_map(|file| file.pipeline.as_ref()) {
         let vars = Vars::placeholders(pipeline, session.now());
         for (name, source) in pipeline.sources.iter() {
-            let kind = profile.connections.get(&source.connection).map(|connection| connection.kind.value.as_str());
+            let connection = profile.connections.get(&source.connection);
+            let connector = connection.and_then(|own| Some((session.registry.get(&own.kind)?, &own.settings)));
             // What lies on this machine is asked by `validate` itself.
-            let local = kind.and_then(|kind| session.registry.get(kind)).is_none_or(|connector| connector.is_local());
+            let local = connector.is_none_or(|(connector, settings)| connector.is_local(settings));
             if source.columns.is_some() || local || !up.contains(source.connection.as_str()) {
                 continue;
             }

@@ -48,6 +48,7 @@ pub(crate) async fn run(session: &Session, arguments: &Arguments) -> Result<Exit
     options.even_if_off = true;
     let equipment = Equipment::new(session, &project)?;
     let report = equipment.with_engine(async |engine| Box::pin(engine.run(pipeline, &options)).await).await?;
+    report::say_what_was_compared(session, &report);
     let planned = Planned::find(&project, &report)?;
     if session.console.is_json() {
         session.console.json(&planned.json(&report)?)?;

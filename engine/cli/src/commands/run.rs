@@ -25,6 +25,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ID", conflicts_with = "shadow")]
     plan: Option<String>,
 
+    /// Read sources that bring only changes from the beginning; what they do not have any more is gone
+    #[arg(long)]
+    reread: bool,
+
     /// Plan and report, send nothing, whatever `enabled:` says
     #[arg(long)]
     shadow: bool,
@@ -36,12 +40,14 @@ pub(crate) async fn run(session: &Session, arguments: &Arguments) -> Result<Exit
     let pipeline = project.pipeline(session, &arguments.pipeline).await?;
     let mut options = options(session, pipeline)?;
     options.plan_only = arguments.shadow;
+    options.reread = arguments.reread;
     options.plan.clone_from(&arguments.plan);
     if let Some(plan) = &arguments.plan {
         look_up(&project, &arguments.pipeline, plan)?;
     }
     let equipment = Equipment::new(session, &project)?;
     let report = equipment.with_engine(async |engine| Box::pin(engine.run(pipeline, &options)).await).await?;
+    report::say_what_was_compared(session, &report);
     if session.console.is_json() {
         session.console.json(&report)?;
     } else {

@@ -37,9 +37,10 @@ fn inline_schema(rows: &[Row], source: &Source) -> SchemaRef {
 
 async fn read_file(path: &Spanned<String>, source: &Source, registry: &Registry, folder: &Path) -> Result<RecordBatch> {
     let file = folder.join(&path.value);
+    let here = settings(".", path.span);
     let connector = registry
         .iter()
-        .find(|connector| connector.is_local())
+        .find(|connector| connector.is_local(&here))
         .ok_or_else(|| Error::internal("no connector reads fixtures"))?;
     let parent = file.parent().unwrap_or(folder).to_owned();
     let entity = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
