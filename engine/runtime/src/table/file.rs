@@ -107,7 +107,7 @@ impl RowFile {
         first: u64,
         last: u64,
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
-        let reader = self.reader(Some(names), Some(&[first..last + 1]), BATCH_ROWS)?;
+        let reader = self.reader(Some(names), Some(std::slice::from_ref(&(first..last + 1))), BATCH_ROWS)?;
         Ok(self.batches(reader))
     }
 

@@ -116,12 +116,13 @@ fn select(baseline: &Baseline, folder: &Path) -> Result<String> {
                 if file.schema().index_of(field.name()).is_ok() { name } else { format!("NULL AS {name}") }
             })
             .collect();
-        let mut part = format!("SELECT {}\nFROM {} AS f\nWHERE NOT {GONE}", columns.join(", "), read(&segment.file)?);
+        let mut part =
+            vec![format!("SELECT {}\nFROM {} AS f\nWHERE NOT {GONE}", columns.join(", "), read(&segment.file)?)];
         for (newer, _) in baseline.files.iter().skip(index + 1) {
             let newer = read(&newer.file)?;
-            part += &format!("\n  AND NOT EXISTS (SELECT 1 FROM {newer} AS n WHERE n.{KEY} = f.{KEY})");
+            part.push(format!("  AND NOT EXISTS (SELECT 1 FROM {newer} AS n WHERE n.{KEY} = f.{KEY})"));
         }
-        parts.push(part);
+        parts.push(part.join("\n"));
     }
     // the newest file first: its types are those of the result
     parts.reverse();

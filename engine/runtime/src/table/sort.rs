@@ -128,7 +128,11 @@ mod tests {
             }
             assert_eq!(sorter.runs.is_empty(), budget > 0);
             let mut found = Vec::new();
-            sorter.drain(1000, |some| Ok(found.extend_from_slice(some))).unwrap();
+            let keep = |some: &[Entry]| {
+                found.extend_from_slice(some);
+                Ok(())
+            };
+            sorter.drain(1000, keep).unwrap();
             assert_eq!(found, expected);
             assert_eq!(std::fs::read_dir(work.path()).unwrap().count(), 0, "nothing is left behind");
         }

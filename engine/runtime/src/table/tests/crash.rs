@@ -53,9 +53,9 @@ fn a_crash_at_any_operation_leaves_the_old_rows_or_the_new_ones() {
         let rows = read(&Baseline::open(&state, scope).unwrap(), 700).unwrap();
         assert!(rows == old || rows == new, "after {left} operations: {done:?}");
         if rows == old {
-            seen.0 += 1
+            seen.0 += 1;
         } else {
-            seen.1 += 1
+            seen.1 += 1;
         }
         assert!(finished.is_err() || rows == new, "what was said to be done is done");
 

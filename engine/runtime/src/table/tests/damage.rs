@@ -18,8 +18,8 @@ struct Sample {
 fn sample() -> Sample {
     let folder = tempfile::tempdir().unwrap();
     let (state, scope) = open(folder.path(), Durability::Scratch);
-    let text = |n: u128| if n % 7 == 0 { None } else { some(&format!("value {}", n % 300)) };
-    let rows: BTreeMap<Hash, Row> = (0..3000).map(|n| (n << 100 | 99, text(n))).collect();
+    let text = |n: u128| if n.is_multiple_of(7) { None } else { some(&format!("value {}", n % 300)) };
+    let rows: BTreeMap<Hash, Row> = (0..3000).map(|n| (n << 100 | 0x63, text(n))).collect();
     commit(&state, scope, 1, &rows).unwrap();
     let name = state.segments(scope).unwrap()[0].file.clone();
     let bytes = std::fs::read(folder.path().join(&name)).unwrap();

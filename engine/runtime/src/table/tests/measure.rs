@@ -1,7 +1,5 @@
 //! What look-ups and scans cost. Prints; asserts nothing. Rows: `OBMEN_MEASURE_ROWS`, 1 000 000 if it is not set.
 
-#![expect(clippy::print_stderr, reason = "measuring is for reading")]
-
 use super::*;
 use arrow::array::Decimal128Array;
 use std::time::Instant;
