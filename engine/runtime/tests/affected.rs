@@ -104,12 +104,12 @@ impl Place {
 
     fn run(&self, now: DateTime<Utc>) -> RunReport {
         self.world.inside().sent.clear();
-        let workspace = Workspace::open(self.folder.path()).unwrap();
-        let profile = workspace.project.as_ref().unwrap().profiles.get("p").unwrap();
+        let workspace = Workspace::load(self.folder.path()).unwrap();
+        let (name, profile) = workspace.profile(None).unwrap();
         let clock = move || now;
         let engine = Engine {
             workspace: &workspace,
-            profile: ("p", profile),
+            profile: (&name, profile),
             state: self.folder.path().join(".obmen"),
             durability: Durability::Scratch,
             connections: &self.world,

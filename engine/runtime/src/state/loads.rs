@@ -195,7 +195,7 @@ impl State {
     /// # Errors
     /// Those of the database.
     pub fn open_loads(&self) -> Result<Vec<LoadRecord>> {
-        self.load_records("WHERE state = 'in_doubt' ORDER BY id", [])
+        self.load_records("WHERE state = 'in_doubt' ORDER BY rowid", [])
     }
 
     /// The loads of a plan, oldest first.
@@ -203,7 +203,7 @@ impl State {
     /// # Errors
     /// Those of the database.
     pub fn loads_of(&self, plan: &str) -> Result<Vec<LoadRecord>> {
-        self.load_records("WHERE plan = ?1 ORDER BY started, id", [plan])
+        self.load_records("WHERE plan = ?1 ORDER BY rowid", [plan])
     }
 
     /// Settled loads whose acked rows of `scope` are not in the baseline's files yet, oldest first.
@@ -212,7 +212,7 @@ impl State {
     /// Those of the database.
     pub fn unflushed_loads(&self, scope: ScopeId) -> Result<Vec<LoadRecord>> {
         let filter = "WHERE state = 'settled' AND id IN \
-                      (SELECT load FROM load_parts WHERE scope = ?1 AND flushed = 0) ORDER BY started, id";
+                      (SELECT load FROM load_parts WHERE scope = ?1 AND flushed = 0) ORDER BY rowid";
         let mut loads = self.load_records(filter, [scope.0])?;
         for load in &mut loads {
             load.parts.retain(|part| part.scope == scope);
