@@ -87,6 +87,18 @@ pub(crate) fn reads(pipeline: &Pipeline) -> obmen_spec::check::Reads {
         .collect()
 }
 
+/// The steps, each after those it reads.
+pub(crate) fn steps_in_order(pipeline: &Pipeline) -> Vec<&str> {
+    let names: Vec<&str> = pipeline.steps.names().collect();
+    step_order(pipeline).into_iter().filter_map(|index| names.get(index).copied()).collect()
+}
+
+/// The steps and sources a step reads, each as often as it does.
+pub(crate) fn read_by(pipeline: &Pipeline, step: &str) -> Vec<String> {
+    let text = pipeline.steps.get(step);
+    text.map(|text| references(text).relations.into_iter().map(|(name, _)| name).collect()).unwrap_or_default()
+}
+
 fn step_order(pipeline: &Pipeline) -> Vec<usize> {
     let names: Vec<&str> = pipeline.steps.names().collect();
     let reads: Vec<BTreeSet<usize>> = pipeline

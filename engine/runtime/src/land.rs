@@ -84,6 +84,37 @@ pub(crate) async fn land(
     Ok(Landed { rows: place.finish(file)?, count, bad_count, bad, exact, cursor })
 }
 
+/// Rows that are kept while they come: up to `budget` bytes in memory, more in `file`.
+pub(crate) fn keep(budget: usize, file: &Path) -> Keeping {
+    Keeping { place: Place::Memory(Vec::new(), 0), budget, file: file.to_owned() }
+}
+
+/// Rows on their way to be kept.
+pub(crate) struct Keeping {
+    place: Place,
+    budget: usize,
+    file: PathBuf,
+}
+
+impl Keeping {
+    /// Adds rows.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) fn add(&mut self, batch: RecordBatch) -> Result<()> {
+        let schema = batch.schema();
+        self.place.push(batch, self.budget, &self.file, &schema)
+    }
+
+    /// All of them.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) fn rows(self) -> Result<LandedRows> {
+        self.place.finish(&self.file)
+    }
+}
+
 enum Place {
     Memory(Vec<RecordBatch>, usize),
     File(Box<FileWriter<BufWriter<File>>>),

@@ -11,6 +11,7 @@ pub mod hash;
 pub mod journal;
 mod land;
 mod mirror;
+mod once;
 pub mod operate;
 mod plan;
 mod plan_file;

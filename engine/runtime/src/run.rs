@@ -1,9 +1,10 @@
 //! One execution of one pipeline: read, compare, write the plan down, send, learn.
 
-use crate::affected::Affecting;
+use crate::affected::{Affecting, Look};
 use crate::commit;
 use crate::connections::Connections;
 use crate::deliver::{Delivery, DueTarget, Ended};
+use crate::once;
 use crate::plan::{Planned, PlannedTarget, Planner};
 use crate::plan_file::PlanFile;
 use crate::prepare::{Bundle, Needed, Prepared};
@@ -12,6 +13,7 @@ use crate::report::{RunReport, SinkReport, Status};
 use crate::sources::Brake;
 use crate::sql::Sql;
 use crate::state::{Durability, PlanState, State, StateLock};
+use crate::target::Target;
 use crate::workspace::Workspace;
 use chrono::{DateTime, SecondsFormat, Utc};
 use obmen_sdk::{Error, ErrorKind, Result, Sink, Stop};
@@ -121,9 +123,8 @@ impl Engine<'_> {
             return Err(Error::new(ErrorKind::Unsupported, message).with("setting", "enabled"));
         }
         let work = state.work_folder()?;
-        let Prepared { sql, targets, bundles, read, vars } =
+        let Prepared { mut sql, targets, bundles, read, vars } =
             self.prepare(state, pipeline, options, &work, now, report, Needed::Delivered).await?;
-        let planner = self.planner(state, pipeline, (&sql, work.path()), &report.run, read.brake.clone(), now);
         let affecting =
             Affecting { engine: self, state, pipeline, vars: &vars, sql: &sql, read: &read, work: work.path(), now };
         let bases = affecting.bases()?;
@@ -131,7 +132,13 @@ impl Engine<'_> {
             let look = affecting.look(&target, &bases)?;
             Ok((target, look))
         });
-        let mut planned = planner.plan(looks.collect::<Result<_>>()?).await?;
+        let looks: Vec<(Target, Look)> = looks.collect::<Result<_>>()?;
+        let whole = looks.iter().filter(|(_, look)| matches!(look, Look::Everything(_)));
+        let compared: Vec<&Target> = whole.map(|(target, _)| target).collect();
+        let place = (self.workspace.memory() / 64, work.path());
+        once::compute(&mut sql, pipeline, &compared, state, place).await?;
+        let planner = self.planner(state, pipeline, (&sql, work.path()), &report.run, read.brake.clone(), now);
+        let mut planned = planner.plan(looks).await?;
         for planned_target in &planned.targets {
             let keyless = planned_target.difference.counts.keyless;
             bases.keep(state, &planned_target.target, &planned.record.id, keyless)?;

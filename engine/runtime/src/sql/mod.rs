@@ -38,7 +38,9 @@ pub use vars::VarValue;
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Int64Type, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Column, DataFusionError};
+use datafusion::datasource::source_as_provider;
 use datafusion::execution::{SessionState, TaskContext};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF};
@@ -181,6 +183,38 @@ impl Sql {
         let step = Relation::Step { plan: Arc::new(plan), view: Arc::new(Step::new(name, columns)) };
         self.relations.insert(name.to_owned(), step);
         self.schema(name)
+    }
+
+    /// Whether computing a relation takes more than a look at each of its sources' rows.
+    pub(crate) fn is_costly(&self, relation: &str) -> bool {
+        let Some(Relation::Step { plan, .. }) = self.relations.get(relation) else { return false };
+        let looked = plan.exists(|node| {
+            Ok(match node {
+                LogicalPlan::TableScan(scan) => {
+                    let provider = source_as_provider(&scan.source)?;
+                    provider.downcast_ref::<Step>().is_some_and(|step| self.is_costly(step.name()))
+                }
+                LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) => {
+                    node.expressions().iter().any(has_subquery)
+                }
+                _ => true,
+            })
+        });
+        looked.unwrap_or(true)
+    }
+
+    /// Puts the rows of a step, computed before, in its place.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such step.
+    pub(crate) fn replace(&mut self, step: &str, rows: Rows) -> Result<()> {
+        use datafusion::catalog::TableProvider;
+        let Some(Relation::Step { view, .. }) = self.relations.get(step) else {
+            return Err(missing(format!("there is no step `{step}`")));
+        };
+        let table = Table::new(step, view.schema(), rows);
+        self.relations.insert(step.to_owned(), Relation::Rows(Arc::new(table)));
+        Ok(())
     }
 
     /// The columns of a relation; `None` if there is none or it is broken.
@@ -343,6 +377,11 @@ fn declared(column: Expr, name: &str, kind: ColumnType, relation: &str, known: &
     let words = Words { relation: Arc::from(relation), text: name.to_owned() };
     let guarded = Guarded::new(cast, words, vec![name.to_owned()], key);
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::from(guarded)), args)).alias(name)
+}
+
+fn has_subquery(expr: &Expr) -> bool {
+    let subquery = |part: &Expr| Ok(matches!(part, Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_)));
+    expr.exists(subquery).unwrap_or(true)
 }
 
 fn missing(message: String) -> Error {
