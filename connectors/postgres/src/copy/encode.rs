@@ -35,9 +35,6 @@ pub enum Slot {
     Bytea,
 }
 
-/// Why a row cannot be sent: the column's position, and a phrase.
-pub type Refusal = (usize, String);
-
 /// Writes rows as binary `COPY … FROM` takes them: whether the row is gone, then its values.
 #[derive(Debug)]
 pub struct Encoder {
@@ -57,8 +54,8 @@ impl Encoder {
     /// columns of the key are written.
     ///
     /// # Errors
-    /// The value that cannot be.
-    pub fn row(&mut self, batch: &RecordBatch, row: usize, gone: bool, key: &[usize]) -> Result<(), Refusal> {
+    /// The position of the column whose value cannot be, and why, as a phrase.
+    pub fn row(&mut self, batch: &RecordBatch, row: usize, gone: bool, key: &[usize]) -> Result<(), (usize, String)> {
         let before = self.bytes.len();
         let fields =
             i16::try_from(self.slots.len() + 1).map_err(|_| (0, "is in a row with too many columns".into()))?;
