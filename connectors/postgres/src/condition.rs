@@ -229,7 +229,7 @@ fn double(value: f64) -> Value {
     Value::Exactly(format!("{value:e}").replace("inf", "Infinity"))
 }
 
-fn within<T: PartialOrd>(
+fn within<T: PartialOrd + Copy>(
     range: &std::ops::RangeInclusive<T>,
     value: T,
     text: impl FnOnce() -> Result<String, arrow::error::ArrowError>,

@@ -173,7 +173,7 @@ mod tests {
         field.extend(weight.to_be_bytes());
         field.extend(sign.to_be_bytes());
         field.extend(scale.to_be_bytes());
-        digits.iter().for_each(|digit| field.extend(digit.to_be_bytes()));
+        field.extend(digits.iter().flat_map(|digit| digit.to_be_bytes()));
         field
     }
 
