@@ -1,5 +1,4 @@
 //! The loop every value goes through: binary `COPY` → Arrow.
-#![expect(missing_docs, reason = "criterion declares functions of its own")]
 
 use arrow::datatypes::{Schema, SchemaRef};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

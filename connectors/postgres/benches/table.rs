@@ -2,7 +2,7 @@
 //!
 //! `OBMEN_TEST_POSTGRES` names the server; the table `obmen_bench` is made when it is not there, and stays. Prints seconds
 //! and, where the system tells, the processor time of either client.
-#![expect(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a program for people who measure")]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people who measure")]
 
 use futures::StreamExt as _;
 use obmen_diagnostics::{Files, Problems};

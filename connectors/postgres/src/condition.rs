@@ -14,8 +14,6 @@ use arrow::datatypes::{
 };
 use arrow::util::display::array_value_to_string;
 use obmen_sdk::{Error, Filter, Result};
-use std::borrow::Cow;
-use std::fmt::Write as _;
 
 /// The name of the relation that is read.
 pub(crate) const RELATION: &str = "q";
@@ -231,7 +229,7 @@ fn double(value: f64) -> Value {
     Value::Exactly(format!("{value:e}").replace("inf", "Infinity"))
 }
 
-fn within<T: PartialOrd>(
+fn within<T: PartialOrd + Copy>(
     range: &std::ops::RangeInclusive<T>,
     value: T,
     text: impl FnOnce() -> Result<String, arrow::error::ArrowError>,
@@ -246,20 +244,17 @@ fn within<T: PartialOrd>(
 }
 
 fn hex(bytes: &[u8]) -> String {
-    let mut text = String::from("\\x");
-    for byte in bytes {
-        // Writing to a text cannot fail.
-        drop(write!(text, "{byte:02x}"));
-    }
-    text
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digit = |half: u8| DIGITS.get(usize::from(half)).copied().unwrap_or('0');
+    let pairs = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+    ['\\', 'x'].into_iter().chain(pairs).collect()
 }
 
-/// The text a reading makes of a value, for columns that are cast.
+/// A column as it is selected: cast where its reading says so.
 pub(crate) fn selected(column: &Column) -> String {
     let name = identifier(&column.name);
-    let sql: Cow<'_, str> = match column.reading.cast {
-        Some(cast) => format!("{RELATION}.{name}::{cast} AS {name}").into(),
-        None => format!("{RELATION}.{name}").into(),
-    };
-    sql.into_owned()
+    match column.reading.cast {
+        Some(cast) => format!("{RELATION}.{name}::{cast} AS {name}"),
+        None => format!("{RELATION}.{name}"),
+    }
 }

@@ -7,6 +7,7 @@
 //!
 //! Held at a time: a few pieces, the batch that grows, and two that are ready.
 
+use crate::copy::Decoder;
 use crate::relation::Relation;
 use crate::server::{Server, Session};
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};
 use obmen_sdk::{Batch, BatchStream, Error, ErrorKind, Result, Scan};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
-use tokio_postgres::CopyOutStream;
+use tokio_postgres::Statement;
 
 /// How much is collected before it is decoded.
 const PIECE: usize = 256 << 10;
@@ -34,8 +35,7 @@ pub(crate) async fn read(
 ) -> Result<BatchStream> {
     let place = |error: Error| error.with("entity", &relation.entity);
     let session = server.connect().await?;
-    let started = start(&session, relation, scan, conditions).await.map_err(place)?;
-    let (rows, mut decoder) = started;
+    let (rows, mut decoder) = start(&session, relation, scan, conditions).await.map_err(place)?;
     let (send_piece, mut pieces) = mpsc::channel::<Result<Vec<u8>>>(WAITING);
     let (send_batch, batches) = mpsc::channel(WAITING);
     let (alive, gone) = oneshot::channel::<()>();
@@ -83,7 +83,7 @@ async fn start(
     relation: &Relation,
     scan: &Scan,
     conditions: &[String],
-) -> Result<(CopyOutStream, crate::copy::Decoder)> {
+) -> Result<(Statement, Decoder)> {
     let selection = relation.selection(scan.columns.as_deref())?;
     let decoder = selection.decoder(scan)?;
     let mut all = relation.conditions(&scan.filter, session.utf8)?;
@@ -93,19 +93,20 @@ async fn start(
     selection.check(session, &sql).await?;
     let copy = format!("COPY ({sql}\n) TO STDOUT (FORMAT binary)");
     let statement = session.patience.wait("reading", Box::pin(session.client.prepare(&copy))).await?;
-    let rows = session.patience.wait("reading", Box::pin(session.client.copy_out(&statement))).await?;
-    Ok((rows, decoder))
+    Ok((statement, decoder))
 }
 
 /// Gathers messages into pieces until all have come or nobody wants them any more.
 async fn collect(
     session: Session,
-    rows: CopyOutStream,
+    statement: Statement,
     pieces: mpsc::Sender<Result<Vec<u8>>>,
     gone: oneshot::Receiver<()>,
 ) {
-    let mut rows = Box::pin(rows);
     let gathered = async {
+        // PostgreSQL keeps even its first word to itself until there is a row.
+        let begun = Box::pin(session.client.copy_out(&statement));
+        let mut rows = Box::pin(session.patience.wait("reading", begun).await?);
         let mut piece = Vec::with_capacity(PIECE);
         while let Some(message) = next(&session, &mut rows).await? {
             piece.extend_from_slice(&message);

@@ -9,7 +9,6 @@ use crate::sql::{Name, literal};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use obmen_sdk::{Error, ErrorKind, Filter, Result, Scan, types};
 use obmen_spec::name::suggest;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use tokio_postgres::Statement;
 
@@ -121,12 +120,9 @@ impl Selection<'_> {
     /// The query for rows that meet all conditions.
     pub(crate) fn sql(&self, conditions: &[String]) -> String {
         let selected: Vec<String> = self.columns.iter().map(|column| condition::selected(column)).collect();
-        let mut sql = format!("SELECT {} FROM {}", selected.join(", "), self.relation.origin.sql());
-        if !conditions.is_empty() {
-            // Writing to a text cannot fail.
-            drop(write!(sql, " WHERE {}", conditions.join(" AND ")));
-        }
-        sql
+        let condition =
+            if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+        format!("SELECT {} FROM {}{condition}", selected.join(", "), self.relation.origin.sql())
     }
 
     /// Notices columns that have changed since the relation was settled.

@@ -118,16 +118,16 @@ impl Column {
         match (&mut self.values, self.wire) {
             (Values::Bool(builder), Wire::Bool) => to.bools(builder),
             (Values::Int(builder), Wire::Int2) => {
-                to.each(builder, |cell| Ok(i32::from(i16::from_be_bytes(exact(cell)?))))
+                to.each(builder, |cell| Ok(i32::from(i16::from_be_bytes(exact(cell)?))));
             }
             (Values::Int(builder), Wire::Int4) => to.each(builder, |cell| Ok(i32::from_be_bytes(exact(cell)?))),
             (Values::Int(builder), Wire::Int8) => to.each(builder, |cell| narrow(i64::from_be_bytes(exact(cell)?))),
             (Values::Int(builder), Wire::Numeric) => to.each(builder, |cell| narrow(numeric::read(cell, 18, 0)?)),
             (Values::Long(builder), Wire::Int2) => {
-                to.each(builder, |cell| Ok(i64::from(i16::from_be_bytes(exact(cell)?))))
+                to.each(builder, |cell| Ok(i64::from(i16::from_be_bytes(exact(cell)?))));
             }
             (Values::Long(builder), Wire::Int4) => {
-                to.each(builder, |cell| Ok(i64::from(i32::from_be_bytes(exact(cell)?))))
+                to.each(builder, |cell| Ok(i64::from(i32::from_be_bytes(exact(cell)?))));
             }
             (Values::Long(builder), Wire::Int8) => to.each(builder, |cell| Ok(i64::from_be_bytes(exact(cell)?))),
             (Values::Long(builder), Wire::Numeric) => to.each(builder, |cell| narrow(numeric::read(cell, 38, 0)?)),
@@ -135,7 +135,7 @@ impl Column {
                 to.each(builder, |cell| Ok(plain(f64::from(f32::from_be_bytes(exact(cell)?)))));
             }
             (Values::Double(builder), Wire::Float8) => {
-                to.each(builder, |cell| Ok(plain(f64::from_be_bytes(exact(cell)?))))
+                to.each(builder, |cell| Ok(plain(f64::from_be_bytes(exact(cell)?))));
             }
             (Values::Decimal(builder, precision, scale), Wire::Numeric) => {
                 to.each(builder, |cell| numeric::read(cell, *precision, *scale));
@@ -146,7 +146,7 @@ impl Column {
                 to.each(builder, |cell| moment(i64::from_be_bytes(exact(cell)?)));
             }
             (Values::Text(builder), Wire::Text) | (Values::Binary(builder), Wire::Bytea) => {
-                to.bytes(builder, |cell| Ok(cell))
+                to.bytes(builder, |cell| Ok(cell));
             }
             (Values::Text(builder), Wire::PaddedText) => to.bytes(builder, |cell| Ok(unpadded(cell))),
             (Values::Text(builder), Wire::Jsonb) => to.bytes(builder, jsonb),

@@ -332,7 +332,7 @@ mod tests {
         for length in 0..bytes.len() {
             assert_eq!(decode(&[&bytes[..length]], 10).unwrap_err().kind(), ErrorKind::Unavailable, "{length}");
         }
-        let mut longer = bytes.clone();
+        let mut longer = bytes;
         longer.push(0);
         assert_eq!(decode(&[&longer], 10).unwrap_err().kind(), ErrorKind::InvalidData);
     }

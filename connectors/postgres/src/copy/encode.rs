@@ -35,9 +35,6 @@ pub enum Slot {
     Bytea,
 }
 
-/// Why a row cannot be sent: the column's position, and a phrase.
-pub type Refusal = (usize, String);
-
 /// Writes rows as binary `COPY … FROM` takes them: whether the row is gone, then its values.
 #[derive(Debug)]
 pub struct Encoder {
@@ -57,8 +54,8 @@ impl Encoder {
     /// columns of the key are written.
     ///
     /// # Errors
-    /// The value that cannot be.
-    pub fn row(&mut self, batch: &RecordBatch, row: usize, gone: bool, key: &[usize]) -> Result<(), Refusal> {
+    /// The position of the column whose value cannot be, and why, as a phrase.
+    pub fn row(&mut self, batch: &RecordBatch, row: usize, gone: bool, key: &[usize]) -> Result<(), (usize, String)> {
         let before = self.bytes.len();
         let fields =
             i16::try_from(self.slots.len() + 1).map_err(|_| (0, "is in a row with too many columns".into()))?;
@@ -195,9 +192,9 @@ mod tests {
     use arrow::array::{ArrayRef, Decimal128Array, Float64Array, Int64Array, StringArray};
     use std::sync::Arc;
 
-    fn written(slot: Slot, column: ArrayRef) -> Result<Vec<u8>, String> {
+    fn written(slot: Slot, column: &ArrayRef) -> Result<Vec<u8>, String> {
         let mut out = Vec::new();
-        value(slot, &*column, 0, &mut out)?;
+        value(slot, &**column, 0, &mut out)?;
         Ok(out)
     }
 
@@ -208,17 +205,17 @@ mod tests {
     #[test]
     fn whole_numbers_must_fit_their_column() {
         let long = |value: i64| Arc::new(Int64Array::from(vec![value])) as ArrayRef;
-        assert_eq!(written(Slot::Int(2), long(-2)).unwrap(), [0, 0, 0, 2, 0xff, 0xfe]);
+        assert_eq!(written(Slot::Int(2), &long(-2)).unwrap(), [0, 0, 0, 2, 0xff, 0xfe]);
         for (value, fits) in [(32_767, true), (32_768, false), (-32_768, true), (-32_769, false)] {
-            assert_eq!(written(Slot::Int(2), long(value)).is_ok(), fits, "{value}");
+            assert_eq!(written(Slot::Int(2), &long(value)).is_ok(), fits, "{value}");
         }
-        assert_eq!(written(Slot::Int(8), long(i64::MIN)).unwrap()[4..], i64::MIN.to_be_bytes());
-        assert!(written(Slot::Int(4), decimal(500, 2)).is_ok() && written(Slot::Int(4), decimal(501, 2)).is_err());
+        assert_eq!(written(Slot::Int(8), &long(i64::MIN)).unwrap()[4..], i64::MIN.to_be_bytes());
+        assert!(written(Slot::Int(4), &decimal(500, 2)).is_ok() && written(Slot::Int(4), &decimal(501, 2)).is_err());
     }
 
     #[test]
     fn a_decimal_that_would_be_rounded_is_refused() {
-        let to = |limits, value, scale| written(Slot::Numeric(Some(limits)), decimal(value, scale)).is_ok();
+        let to = |limits, value, scale| written(Slot::Numeric(Some(limits)), &decimal(value, scale)).is_ok();
         assert!(to((12, 2), 1250, 2) && to((12, 2), 12_500, 3) && !to((12, 2), 12_505, 3));
         assert!(to((4, 2), 9999, 2) && !to((4, 2), 10_000, 2) && to((4, 2), -9999, 2));
         assert!(to((3, -2), 99_900, 0) && !to((3, -2), 99_950, 0) && !to((3, -2), 100_000, 0));
@@ -227,10 +224,10 @@ mod tests {
 
     #[test]
     fn texts_and_fractions_that_would_be_cut_are_refused() {
-        let text = |slot, text: &str| written(slot, Arc::new(StringArray::from(vec![text]))).is_ok();
+        let text = |slot, text: &str| written(slot, &(Arc::new(StringArray::from(vec![text])) as ArrayRef)).is_ok();
         assert!(text(Slot::Text(Some(3)), "где") && !text(Slot::Text(Some(3)), "где "));
         assert!(text(Slot::PaddedText(Some(3)), "где ") && !text(Slot::Text(None), "a\0b"));
-        let real = |value| written(Slot::Float4, Arc::new(Float64Array::from(vec![value]))).is_ok();
+        let real = |value| written(Slot::Float4, &(Arc::new(Float64Array::from(vec![value])) as ArrayRef)).is_ok();
         assert!(real(0.5) && real(f64::NAN) && !real(0.1) && !real(f64::MAX));
     }
 }

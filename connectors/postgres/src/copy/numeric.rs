@@ -173,7 +173,7 @@ mod tests {
         field.extend(weight.to_be_bytes());
         field.extend(sign.to_be_bytes());
         field.extend(scale.to_be_bytes());
-        digits.iter().for_each(|digit| field.extend(digit.to_be_bytes()));
+        field.extend(digits.iter().flat_map(|digit| digit.to_be_bytes()));
         field
     }
 
@@ -198,7 +198,7 @@ mod tests {
     fn what_does_not_fit_is_never_rounded() {
         assert_eq!(read(&field(&[1, 2345], 0, 0, 4), 12, 2).unwrap_err(), "has more than 2 digits after the point");
         assert_eq!(read(&field(&[1000], 0, 0, 0), 5, 2).unwrap_err(), "has more than 3 digits before the point");
-        assert_eq!(read(&field(&[1], 9, 0, 0), 38, 2), Ok(10_i128.pow(38)).or(Err(too_large(38, 2))));
+        assert!(read(&field(&[1], 9, 0, 0), 38, 2).is_err() && read(&field(&[1], 9, 0, 0), 38, 1).is_ok());
         assert!(read(&field(&[1], 20, 0, 0), 38, 0).is_err());
         for sign in [NAN, INFINITY, MINUS_INFINITY, 7] {
             assert!(read(&field(&[], 0, sign, 0), 38, 0).is_err());

@@ -25,7 +25,7 @@ use table::Table;
 #[derive(Debug)]
 pub(crate) struct Tables {
     server: Arc<Server>,
-    tables: Arc<Vec<Table>>,
+    targets: Arc<Vec<Table>>,
     portion: usize,
     loads: Loads,
 }
@@ -46,7 +46,7 @@ impl Tables {
         for target in &targets {
             tables.push(Table::settle(&session, target).await?);
         }
-        Ok(Self { server, tables: Arc::new(tables), portion, loads: Loads::new(loads_table) })
+        Ok(Self { server, targets: Arc::new(tables), portion, loads: Loads::new(loads_table) })
     }
 }
 
@@ -58,8 +58,8 @@ impl Sink for Tables {
             whole: false,
         };
         SinkAbilities {
-            targets: self.tables.iter().map(target).collect(),
-            order: (0..self.tables.len()).collect(),
+            targets: self.targets.iter().map(target).collect(),
+            order: (0..self.targets.len()).collect(),
             portion_rows: self.portion,
             repetition: Repetition::Harmless,
             exclusive: false,
@@ -68,12 +68,12 @@ impl Sink for Tables {
     }
 
     async fn begin(&self, load: &LoadId) -> Result<Box<dyn Load>> {
-        let (server, tables) = (Arc::clone(&self.server), Arc::clone(&self.tables));
+        let (server, tables) = (Arc::clone(&self.server), Arc::clone(&self.targets));
         Ok(Box::new(Transaction::begin(server, tables, self.loads.clone(), &load.0).await?))
     }
 
     async fn find(&self, target: usize, keys: &RecordBatch) -> Result<Vec<Found>> {
-        let table = self.tables.get(target).ok_or_else(|| Error::internal("no such target"))?;
+        let table = self.targets.get(target).ok_or_else(|| Error::internal("no such target"))?;
         let scan = Scan { filter: vec![Filter::OneOf(keys.clone())], ..Scan::default() };
         // A row that is marked as deleted is not there.
         let deleted = table

@@ -250,8 +250,9 @@ fn slot(kind: Kind, column: ColumnType) -> Option<Slot> {
         (Kind::Float8, C::Double) => Slot::Float8,
         (Kind::Text(most), C::String | C::Uuid | C::Json) => Slot::Text(most),
         (Kind::Char(most), C::String | C::Uuid) => Slot::PaddedText(most),
-        (Kind::Uuid, C::Uuid | C::String) | (Kind::Json | Kind::Jsonb, C::Json | C::String) => Slot::Text(None),
-        (Kind::Enum | Kind::Other, C::String) => Slot::Text(None),
+        (Kind::Uuid, C::Uuid)
+        | (Kind::Json | Kind::Jsonb, C::Json)
+        | (Kind::Uuid | Kind::Json | Kind::Jsonb | Kind::Enum | Kind::Other, C::String) => Slot::Text(None),
         (Kind::Date, C::Date) => Slot::Date,
         (Kind::Time, C::Time) => Slot::Time,
         (Kind::Timestamp | Kind::Timestamptz, C::Datetime) => Slot::Timestamp,

@@ -135,8 +135,8 @@ impl Base {
 
     /// A table with these columns and rows.
     pub(crate) async fn fill(&self, table: &str, rows: &RecordBatch) {
-        let columns = rows
-            .schema()
+        let schema = rows.schema();
+        let columns = schema
             .fields()
             .iter()
             .map(|field| format!("\"{}\" {}", field.name(), sql_type(column_type(field).unwrap())));

@@ -265,7 +265,7 @@ async fn table(base: &Base) -> Arc<dyn Source> {
         let values =
             format!("array_agg(\"{name}\" ORDER BY md5(\"{name}\"::text)) FILTER (WHERE \"{name}\" IS NOT NULL)");
         picked.push(format!(
-            "(SELECT {values} FROM many)[CASE WHEN (g * {} + {step}) % 11 = 0 THEN NULL ELSE 1 + (g * {} / 3) % 8 END]",
+            "(SELECT {values} FROM many)[CASE WHEN (g * {} + {step}) % 11 = 0 THEN NULL ELSE 1 + (g * {} / 3) % 8 END] AS \"{name}\"",
             step + 1,
             step + 2
         ));

@@ -9,8 +9,6 @@ use tokio::net::{TcpListener, TcpStream};
 /// What happens to the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// Nothing.
-    None,
     /// The first `COMMIT` does not arrive, and the line breaks; later ones work.
     BeforeCommit,
     /// The first `COMMIT` arrives, its answer does not, and the line breaks; later ones work.

@@ -132,13 +132,9 @@ async fn declared_types_are_checked_before_a_row_is_read() {
         base.source("t", Some(Arc::new(Schema::new(fields)))).await
     };
     let decimal = |precision, scale| ColumnType::Decimal { precision, scale };
-    let error = source(&[
-        ("id", ColumnType::Int),
-        ("sum", decimal(12, 2)),
-        ("nane", ColumnType::String),
-        ("fee", ColumnType::String),
-    ]);
-    let error = error.await.unwrap_err();
+    let wrong =
+        [("id", ColumnType::Int), ("sum", decimal(12, 2)), ("nane", ColumnType::String), ("fee", ColumnType::String)];
+    let error = source(&wrong).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::SchemaMismatch);
     for part in
         ["`id` does not fit", "declare `long`", "declare `decimal(12,4)`", "did you mean `name`?", "amount::numeric"]
@@ -157,7 +153,7 @@ async fn declared_types_are_checked_before_a_row_is_read() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_query_is_read_in_a_transaction_that_cannot_write() {
     let Some(base) = Base::new().await else { return };
-    base.run("CREATE TABLE t (id int4); INSERT INTO t VALUES (1); CREATE FUNCTION w() RETURNS int4 LANGUAGE sql AS 'INSERT INTO t VALUES (2) RETURNING id'").await;
+    base.run("CREATE TABLE t (id int4); INSERT INTO t VALUES (1); CREATE FUNCTION w() RETURNS int4 LANGUAGE sql SET search_path FROM CURRENT AS 'INSERT INTO t VALUES (2) RETURNING id'").await;
     let query = format!("SELECT id, count(*) AS n FROM {}.t GROUP BY 1; -- a comment", base.schema);
     let query = query.replace("; --", " --");
     let source = base.query(&query, "").await.unwrap();

@@ -34,15 +34,15 @@ impl SpillingJoinExec {
     /// The same join as `join`, with `limits` to what it holds in any case.
     pub(super) fn new(join: &HashJoinExec, limits: Limits) -> Result<Self> {
         let mode = if join.null_aware { PartitionMode::CollectLeft } else { PartitionMode::Partitioned };
-        Self::of(join.builder().with_partition_mode(mode).build()?, limits)
+        Ok(Self::of(join.builder().with_partition_mode(mode).build()?, limits))
     }
 
-    fn of(join: HashJoinExec, limits: Limits) -> Result<Self> {
+    fn of(join: HashJoinExec, limits: Limits) -> Self {
         let mut known = join.properties().equivalence_properties().clone();
         known.clear_orderings();
         let properties = PlanProperties::clone(join.properties()).with_eq_properties(known);
         let metrics = ExecutionPlanMetricsSet::new();
-        Ok(Self { join: Arc::new(join), properties: Arc::new(properties), limits, metrics })
+        Self { join: Arc::new(join), properties: Arc::new(properties), limits, metrics }
     }
 }
 
@@ -86,7 +86,7 @@ impl ExecutionPlan for SpillingJoinExec {
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let join = self.join.builder().recompute_properties().with_new_children(children)?.build()?;
-        Ok(Arc::new(Self::of(join, self.limits)?))
+        Ok(Arc::new(Self::of(join, self.limits)))
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {

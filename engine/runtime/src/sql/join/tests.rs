@@ -8,7 +8,7 @@ use crate::sql::exact::find;
 use crate::sql::place::tests::sql;
 use crate::sql::planner::Planner;
 use crate::sql::{Options, Query, Rows, Sql};
-use arrow::array::{Array, ArrayRef, Date32Array, Decimal128Array, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Date32Array, Decimal128Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -188,7 +188,7 @@ proptest! {
 /// A case of `kind` with NULLs, keys on one side only, and keys that several rows have.
 fn case(kind: JoinType) -> Case {
     let rows = |start: u8, step: usize| {
-        let key = move |n: u8| (n % 11 != 0).then_some(start + n % 97);
+        let key = move |n: u8| (!n.is_multiple_of(11)).then_some(start + n % 97);
         (0..240_u8).step_by(step).map(|n| (key(n), Some(1), i32::from(n))).collect::<Vec<Row>>()
     };
     let (left, right) = (rows(0, 1), rows(40, 1));
@@ -354,7 +354,7 @@ async fn rows_are_sorted_after_a_join_even_if_they_were_before() {
     let spill = tempfile::tempdir().unwrap();
     let mut session = session(4 << 20, 2, spill.path());
     session.add_source("big", columns(), &[], made(60_000)).unwrap();
-    let text = "SELECT b.id FROM big a JOIN (SELECT id, text FROM big ORDER BY id LIMIT 50000) b ON a.text = b.text \
+    let text = "SELECT b.id FROM big a JOIN (SELECT id, text FROM big ORDER BY id LIMIT 5000) b ON a.text = b.text \
                 ORDER BY b.id LIMIT 3";
     step(&mut session, "first", text);
     let query = Query { relation: "first".to_owned(), ..Query::default() };
@@ -368,65 +368,4 @@ fn the_rule_comes_after_the_choice_of_sides() {
     let names: Vec<&str> = rules.iter().map(|rule| rule.name()).collect();
     let at = names.iter().position(|name| *name == "spill_joins").unwrap();
     assert_eq!(names[at - 1], "join_selection");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "experiment"]
-async fn experiment() {
-    let memory: usize = 64 << 20;
-    let n = 3_000_000;
-    for memory in [memory, memory / 4] {
-        let spill = tempfile::tempdir().unwrap();
-        let mut session = session(memory, 2, spill.path());
-        session.add_source("big", columns(), &["id".to_owned()], made(n)).unwrap();
-        let texts = [
-            ("group", "SELECT text, count(*) AS c FROM big GROUP BY text"),
-            ("order", "SELECT id, text FROM big ORDER BY text DESC"),
-            ("distinct", "SELECT DISTINCT text, id FROM big"),
-            ("window", "SELECT id, row_number() OVER (PARTITION BY id % 1000 ORDER BY text) AS r FROM big"),
-            ("window1", "SELECT id, row_number() OVER (ORDER BY text) AS r FROM big"),
-            ("window2", "SELECT id, sum(id) OVER (PARTITION BY id % 3) AS r FROM big"),
-            ("count_distinct", "SELECT count(DISTINCT text) AS c FROM big"),
-            ("string_agg", "SELECT id % 100000 AS k, string_agg(text, ',') AS c FROM big GROUP BY id % 100000"),
-            (
-                "string_agg_order",
-                "SELECT id % 100000 AS k, string_agg(text, ',' ORDER BY text) AS c FROM big GROUP BY id % 100000",
-            ),
-            ("distinct_on", "SELECT DISTINCT ON (text) text, id FROM big ORDER BY text, id DESC"),
-            ("union", "SELECT text FROM big UNION SELECT text FROM big"),
-            ("intersect", "SELECT text FROM big INTERSECT SELECT text FROM big"),
-            ("except", "SELECT text FROM big EXCEPT SELECT text FROM big"),
-            ("join", "SELECT a.id, b.text FROM big a JOIN big b ON a.text = b.text"),
-            (
-                "join_group_order",
-                "SELECT b.text, count(*) AS c FROM big a JOIN big b ON a.text = b.text GROUP BY b.text ORDER BY b.text",
-            ),
-            (
-                "joins",
-                "SELECT a.id, d.text FROM big a JOIN big b ON a.text = b.text JOIN big c ON b.id = c.id LEFT JOIN big d ON c.text = d.text",
-            ),
-            (
-                "right_joins",
-                "SELECT a.id, j.text FROM big a JOIN (SELECT b.text, c.id FROM big b JOIN (SELECT d.id, d.text FROM big d JOIN big e ON d.id = e.id) c ON b.text = c.text) j ON a.id = j.id",
-            ),
-            (
-                "group_join_window_order",
-                "SELECT g.text, g.c, row_number() OVER (PARTITION BY g.c ORDER BY b.id) AS r FROM (SELECT text, count(*) AS c FROM big GROUP BY text) g JOIN (SELECT text, max(id) AS id FROM big GROUP BY text) b ON g.text = b.text ORDER BY g.text",
-            ),
-            ("not_in", "SELECT id FROM big WHERE text NOT IN (SELECT text FROM big WHERE id > 5)"),
-            ("in", "SELECT id FROM big WHERE text IN (SELECT text FROM big WHERE id > 5)"),
-            ("nested_loop", "SELECT a.id FROM big a JOIN (SELECT id FROM big WHERE id < 3) b ON a.id < b.id"),
-            ("cross", "SELECT a.id FROM big a CROSS JOIN (SELECT id FROM big WHERE id < 2) b"),
-        ];
-        for (name, text) in texts {
-            let only = std::env::args().nth(1).is_some_and(|_| false);
-            if only {
-                continue;
-            }
-            step(&mut session, name, text);
-            let start = std::time::Instant::now();
-            let got = count(&session, name).await;
-            println!("{memory} {name}: {got:?} in {:?}", start.elapsed());
-        }
-    }
 }
