@@ -5,7 +5,7 @@
 //! no others.
 
 use crate::hash::Hash;
-use crate::plan_file::{PlanFile, Why};
+use crate::plan_file::{PlanFile, PlanRow, Why};
 use crate::portions::{DueFile, Part, Portion, Portions};
 use crate::progress::{Event, Progress};
 use crate::report::SinkReport;
@@ -20,6 +20,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 const HALVINGS: u32 = 64;
 /// Portions in a row without any answer after which the sink counts as unavailable.
 const SILENT_PORTIONS: u32 = 3;
+/// Rows handed to a load at a time.
+const PIECE_ROWS: usize = 8192;
 /// Bits of a row id that say which row of its target; the others say which target.
 const ROW_BITS: u32 = 40;
 
@@ -232,10 +234,14 @@ impl Delivery<'_> {
     ) -> Result<(BTreeMap<RowId, Outcome>, Option<Error>)> {
         let mut outcomes = BTreeMap::new();
         for part in portion {
-            let changes = self.changes(part)?;
-            match running.send(&changes).await {
-                Ok(settled) => outcomes.extend(settled),
-                Err(error) => return Ok((outcomes, Some(error))),
+            // a list that is written whole is handed over in one piece, others as they are read
+            let piece = if self.targets[part.target].target.whole { part.rows.len() } else { PIECE_ROWS };
+            for rows in part.rows.chunks(piece.max(1)) {
+                let changes = self.changes(part.target, rows)?;
+                match running.send(&changes).await {
+                    Ok(settled) => outcomes.extend(settled),
+                    Err(error) => return Ok((outcomes, Some(error))),
+                }
             }
         }
         match running.finish().await {
@@ -247,15 +253,15 @@ impl Delivery<'_> {
         }
     }
 
-    fn changes(&self, part: &Part) -> Result<Changes> {
-        let due = &self.targets[part.target];
+    fn changes(&self, target: usize, rows: &[(u64, PlanRow)]) -> Result<Changes> {
+        let due = &self.targets[target];
         let file = due.file.as_ref().ok_or_else(|| Error::internal("changes without a file"))?;
-        let numbers: Vec<u64> = part.rows.iter().map(|(at, _)| *at).collect();
+        let numbers: Vec<u64> = rows.iter().map(|(at, _)| *at).collect();
         let rows = file.rows(&numbers)?;
-        let unchanged = if due.target.whole { Some(unchanged(due, file, part)?) } else { None };
+        let unchanged = if due.target.whole { Some(unchanged(due, file, &numbers)?) } else { None };
         Ok(Changes {
-            target: part.target,
-            ids: numbers.iter().map(|at| row_id(part.target, *at)).collect(),
+            target,
+            ids: numbers.iter().map(|at| row_id(target, *at)).collect(),
             ops: rows.rows.iter().map(|row| row.op).collect(),
             rows: rows.new,
             old: rows.old,
@@ -353,8 +359,8 @@ fn halve(portion: Portion) -> (Portion, Portion) {
 }
 
 /// What the other side has, or is about to have, of the rows of a whole target that this load does not change.
-fn unchanged(due: &DueTarget<'_>, file: &PlanFile, part: &Part) -> Result<RecordBatch> {
-    let changing: HashSet<u64> = part.rows.iter().map(|(at, _)| *at).collect();
+fn unchanged(due: &DueTarget<'_>, file: &PlanFile, changing: &[u64]) -> Result<RecordBatch> {
+    let changing: HashSet<u64> = changing.iter().copied().collect();
     let (mut current, mut before) = (Vec::new(), Vec::new());
     let mut at = 0_u64;
     for rows in file.scan()? {
