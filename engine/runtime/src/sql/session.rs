@@ -54,6 +54,8 @@ fn settings(options: &Options) -> SessionConfig {
     all.optimizer.enable_join_dynamic_filter_pushdown = false;
     all.optimizer.enable_topk_dynamic_filter_pushdown = false;
     all.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    // Every sort takes this much beforehand and does not give it back: several in a plan must leave room for the rest.
+    all.execution.sort_spill_reservation_bytes = (options.memory / 32).min(10 << 20);
     // A failing rule is a mistake to be reported, not a rule to be left out.
     all.optimizer.skip_failed_rules = false;
     config
