@@ -301,6 +301,21 @@ fn what_was_sent_is_in_the_journal_and_what_ran_in_the_runs() {
 }
 
 #[test]
+fn objects_per_period_and_route_are_told() {
+    let project = Project::new();
+    project.run("run goods").with(0);
+    project.run("run goods").with(0);
+    project.run("plan goods").with(0);
+    let volumes = project.run("runs --per month --output json").with(0).json();
+    let route = &volumes["volumes"][0];
+    assert_eq!((&route["pipeline"], &route["sink"]), (&"goods".into(), &"shop".into()));
+    assert_eq!(route["runs"], 2, "a plan sends nothing and is no run");
+    assert!(route["acked"].as_u64() > Some(0) && route["acked"] == route["sent"]);
+    assert_eq!(route["read"].as_u64(), route["sent"].as_u64().map(|sent| sent * 2), "read twice, sent once");
+    project.run("runs goods --per day").with(0).says("period").says("shop");
+}
+
+#[test]
 fn mistakes_in_files_end_with_3_and_say_where() {
     let project = Project::new();
     let broken =

@@ -96,3 +96,34 @@ fn packages(scene: &Scene) -> Vec<String> {
     let name = |path: &std::path::PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
     files(&scene.path(".obmen/shop")).iter().map(name).collect()
 }
+
+/// The one-liner of the runtime's page; DuckDB is a Python package that CI installs.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "whether services are required is said by the environment of the tests")]
+fn duckdb_reads_the_rows_of_a_baseline() {
+    let duckdb = std::process::Command::new("python3").args(["-c", "import duckdb"]).output();
+    if !duckdb.is_ok_and(|output| output.status.success()) {
+        let required = std::env::var("OBMEN_TEST_SERVICES").is_ok_and(|value| value == "required");
+        assert!(!required, "python3 with the package duckdb is required here");
+        println!("skipped: there is no python3 with the package duckdb");
+        return;
+    }
+    let scene = Scene::of_repository();
+    scene.run(0, "site_catalogue");
+    let script = "import duckdb, json, sys\nrows = duckdb.sql(open(sys.argv[1]).read())\n\
+                  [print(json.dumps(dict(zip(rows.columns, row)), ensure_ascii=False)) for row in rows.fetchall()]";
+    for (sink, rows) in [("groups", 31), ("properties", 12)] {
+        let list = scene.path(&format!(".obmen/demo/baseline/site_catalogue.{sink}.sql"));
+        let output = std::process::Command::new("python3").args(["-c", script]).arg(&list).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let lines = |text: &str| {
+            let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            lines.sort_by_key(|line| line["id"].to_string());
+            lines
+        };
+        let theirs = lines(&String::from_utf8(output.stdout).unwrap());
+        let preview = scene.obmen(&format!("preview site_catalogue {sink} --limit 1000 --output json"));
+        assert_eq!(theirs, lines(&preview.stdout));
+        assert_eq!(theirs.len(), rows);
+    }
+}

@@ -16,6 +16,7 @@ pub(crate) mod sandbox;
 pub(crate) mod schema;
 pub(crate) mod test;
 pub(crate) mod validate;
+pub(crate) mod volume;
 
 use crate::arguments::Command;
 use crate::exit::{Exit, Failure};

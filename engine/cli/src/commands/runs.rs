@@ -1,6 +1,7 @@
 //! `obmen runs`: what ran.
 
 use crate::commands::journal::check_names;
+use crate::commands::volume::{Period, Volumes};
 use crate::exit::{Exit, Failure};
 use crate::project::Project;
 use crate::session::Session;
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 Examples:
   obmen runs
   obmen runs site_offers --limit 5
+  obmen runs --per month                      # how many objects went where
   obmen runs show 01JD3Y5W6Z… --output json   # the report of that run"
 )]
 pub(crate) struct Arguments {
@@ -32,6 +34,10 @@ pub(crate) struct Arguments {
     /// Show at most so many
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
+
+    /// Sum the counters of all runs by period, pipeline and sink instead
+    #[arg(long, value_name = "PERIOD", conflicts_with = "limit")]
+    per: Option<Period>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -56,10 +62,20 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Fail
 fn list(session: &Session, project: &Project, arguments: &Arguments) -> Result<Exit, Failure> {
     let state = project.state()?;
     check_names(project, state.as_ref(), arguments.pipeline.as_deref(), None)?;
+    let limit = if arguments.per.is_some() { usize::MAX } else { arguments.limit };
     let runs = match &state {
-        Some(state) => state.runs(arguments.pipeline.as_deref(), arguments.limit)?,
+        Some(state) => state.runs(arguments.pipeline.as_deref(), limit)?,
         None => Vec::new(),
     };
+    if let Some(period) = arguments.per {
+        let volumes = Volumes::of(&runs, period);
+        if session.console.is_json() {
+            session.console.json(&json!({ "volumes": volumes.json() }))?;
+        } else {
+            session.console.result(&volumes.table().text(0))?;
+        }
+        return Ok(Exit::Done);
+    }
     if session.console.is_json() {
         let runs: Vec<Value> = runs.iter().map(summary).collect();
         session.console.json(&json!({ "runs": runs }))?;
