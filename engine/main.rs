@@ -7,12 +7,17 @@ use std::future::Future;
 use std::pin::Pin;
 use std::process::ExitCode;
 
+/// Rows come and go by millions: an allocator that gives memory back and takes it fast.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let connectors = Registry::new()
         .with(obmen_commerceml::Commerceml)
         .with(obmen_files::Files)
         .with(obmen_odata::Odata)
-        .with(obmen_postgres::Postgres);
+        .with(obmen_postgres::Postgres)
+        .with(obmen_void::Void);
     obmen_cli::main(connectors, Simulators)
 }
 

@@ -9,6 +9,7 @@ use arrow::datatypes::{
 use arrow::temporal_conversions::{date32_to_datetime, time64us_to_time, timestamp_us_to_datetime};
 use base64::Engine as _;
 use obmen_sdk::types::TYPE_KEY;
+use std::sync::LazyLock;
 
 /// The text of a value in the style of a file; `None` for NULL.
 ///
@@ -86,8 +87,13 @@ pub fn write_json(out: &mut Vec<u8>, array: &dyn Array, field: &Field, row: usiz
             out.extend_from_slice(show_double(value, '.').as_bytes());
             Ok(())
         }
+        DataType::Utf8 if !is_json(field) => {
+            write_string(out, array.as_string::<i32>().value(row));
+            Ok(())
+        }
         _ => {
-            let text = show_text(array, row, &TextStyle::default())?.unwrap_or_default();
+            static STYLE: LazyLock<TextStyle> = LazyLock::new(TextStyle::default);
+            let text = show_text(array, row, &STYLE)?.unwrap_or_default();
             write_scalar(out, array.data_type(), field, &text)
         }
     }
@@ -115,13 +121,12 @@ fn write_list(out: &mut Vec<u8>, items: &dyn Array, field: &Field) -> Result<(),
 }
 
 fn write_scalar(out: &mut Vec<u8>, kind: &DataType, field: &Field, text: &str) -> Result<(), String> {
-    let is_json = field.metadata().get(TYPE_KEY).is_some_and(|kind| kind == "json");
     match kind {
         DataType::Boolean | DataType::Int32 | DataType::Int64 | DataType::Decimal128(..) => {
             out.extend_from_slice(text.as_bytes());
         }
         // Read and written again, so that line breaks inside it cannot break a line of JSON.
-        _ if is_json => {
+        _ if is_json(field) => {
             let value: serde_json::Value = serde_json::from_str(text).map_err(|_| "is not JSON".to_owned())?;
             out.extend_from_slice(value.to_string().as_bytes());
         }
@@ -130,8 +135,16 @@ fn write_scalar(out: &mut Vec<u8>, kind: &DataType, field: &Field, text: &str) -
     Ok(())
 }
 
+/// Whether a column's texts are JSON themselves.
+fn is_json(field: &Field) -> bool {
+    field.metadata().get(TYPE_KEY).is_some_and(|kind| kind == "json")
+}
+
 fn write_string(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
+    // writing to memory does not fail
+    if serde_json::to_writer(&mut *out, text).is_err() {
+        out.extend_from_slice(b"\"\"");
+    }
 }
 
 /// The shortest text that reads back as the same number.
