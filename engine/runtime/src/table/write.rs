@@ -14,8 +14,8 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use std::path::{Path, PathBuf};
 
-/// Rows of a page: small, so that looking up a few rows reads little.
-const PAGE_ROWS: usize = 512;
+/// Rows of a page: few, so that looking up a row reads little; with fewer still, reading everything gets slower.
+const PAGE_ROWS: usize = 1024;
 /// Rows of a row group.
 const GROUP_ROWS: usize = 250_000;
 /// Bytes of a row group that are collected in memory before it is written.
@@ -116,6 +116,7 @@ pub(crate) fn remove_orphans(state: &State) -> Result<usize> {
 }
 
 fn properties() -> WriterProperties {
+    // LZ4 takes half as much again on disk as ZSTD, and half the time to read
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::LZ4_RAW)
         .set_max_row_group_row_count(Some(GROUP_ROWS))

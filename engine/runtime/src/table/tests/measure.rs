@@ -1,15 +1,18 @@
-//! What look-ups and scans cost. Prints; asserts nothing. Rows: `OBMEN_MEASURE_ROWS`, 1 000 000 if it is not set.
+//! What look-ups and scans cost: printed, not asserted. Rows: `OBMEN_MEASURE_ROWS` when it is built, or a million.
+//!
+//! `cargo test --workspace --locked --release --lib measure::costs -- --ignored --nocapture`
 
 use super::*;
 use arrow::array::Decimal128Array;
+use std::ops::Range;
 use std::time::Instant;
 
 const CHUNK: u64 = 8192;
 
-/// Ascending, with steps that look random.
-fn key(n: u64) -> Hash {
-    let step = u128::MAX / (1 << 32);
-    u128::from(n) * step + u128::from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 3)
+/// Ascending over the whole range, with steps that look random.
+fn key(n: u64, rows: u64) -> Hash {
+    let step = Hash::MAX / Hash::from(rows + 1);
+    Hash::from(n) * step + Hash::from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) % step
 }
 
 fn ten_columns() -> SchemaRef {
@@ -29,8 +32,8 @@ fn ten_columns() -> SchemaRef {
     ]))
 }
 
-fn chunk(start: u64, rows: u64) -> RecordBatch {
-    let numbers = || start..start + rows;
+fn chunk(numbers: Range<u64>, rows: u64) -> RecordBatch {
+    let numbers = || numbers.clone();
     let mixed = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let text =
         |of: &dyn Fn(u64) -> String| Arc::new(numbers().map(|n| Some(of(n))).collect::<StringArray>()) as ArrayRef;
@@ -41,7 +44,7 @@ fn chunk(start: u64, rows: u64) -> RecordBatch {
     let long = |of: &dyn Fn(u64) -> u64| {
         Arc::new(numbers().map(|n| Some(of(n).cast_signed())).collect::<Int64Array>()) as ArrayRef
     };
-    let keys: Vec<Hash> = numbers().map(key).collect();
+    let keys: Vec<Hash> = numbers().map(|n| key(n, rows)).collect();
     let hashes: Vec<Hash> = numbers().map(|n| (u128::from(mixed(n)) * 7) << 50).collect();
     let mut fields = baseline_fields();
     fields.extend(ten_columns().fields().iter().map(|field| field.as_ref().clone()));
@@ -66,38 +69,43 @@ fn chunk(start: u64, rows: u64) -> RecordBatch {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 
+/// Resident memory now and at most, where the system says so.
 fn memory() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let of = |name: &str| status.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
     format!("{} {}", of("VmRSS"), of("VmHWM")).replace('\t', " ")
 }
 
+/// Time on the processor, where the system says so: other programs do not change it.
+fn processor_ms() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let ticks = |at: usize| stat.split(' ').nth(at).and_then(|ticks| ticks.parse::<u64>().ok()).unwrap_or(0);
+    (ticks(13) + ticks(14)) * 10
+}
+
 fn measured<T>(what: &str, rows: u64, body: impl FnOnce() -> T) -> T {
-    let start = Instant::now();
+    let (start, processor) = (Instant::now(), processor_ms());
     let result = body();
-    let took = start.elapsed();
-    let each = took.as_nanos() / u128::from(rows.max(1));
-    eprintln!("{what:44} {:9.1} ms {each:8} ns each   {}", took.as_secs_f64() * 1e3, memory());
+    let (took, processor) = (start.elapsed(), processor_ms() - processor);
+    let each = processor * 1_000_000 / rows;
+    eprintln!("{what:40} {:8.1} ms, CPU {processor:6} ms {each:7} ns each, {}", took.as_secs_f64() * 1e3, memory());
     result
 }
 
 #[test]
 #[ignore = "measures"]
 fn costs() {
-    let rows: u64 = std::fs::read_to_string(std::env::temp_dir().join("obmen-measure-rows"))
-        .ok()
-        .and_then(|rows| rows.trim().parse().ok())
-        .unwrap_or(1_000_000);
+    let rows: u64 = option_env!("OBMEN_MEASURE_ROWS").and_then(|rows| rows.parse().ok()).unwrap_or(1_000_000);
     let folder = tempfile::tempdir().unwrap();
     let (state, scope) = open(folder.path(), Durability::Scratch);
     measured("write", rows, || {
         let mut writer =
-            FileWriter::create(folder.path(), "baseline/big.parquet", chunk(0, 0).schema(), Durability::Scratch)
+            FileWriter::create(folder.path(), "baseline/big.parquet", chunk(0..0, 1).schema(), Durability::Scratch)
                 .unwrap();
         let mut at = 0;
         while at < rows {
             let some = CHUNK.min(rows - at);
-            writer.write(&chunk(at, some)).unwrap();
+            writer.write(&chunk(at..at + some, rows)).unwrap();
             at += some;
         }
         let rows = writer.finish().unwrap();
@@ -106,7 +114,7 @@ fn costs() {
     let bytes = std::fs::metadata(folder.path().join("baseline/big.parquet")).unwrap().len();
     eprintln!("{bytes} bytes, {} a row", bytes / rows);
     let baseline = measured("open", 1, || Baseline::open(&state, scope).unwrap());
-    let mut keys: Vec<Hash> = (0..1000_u64).map(|n| key(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) % rows)).collect();
+    let mut keys: Vec<Hash> = (0..1000_u64).map(|n| key(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) % rows, rows)).collect();
     keys.sort_unstable();
     keys.dedup();
     let known = measured("find 1000, first", 1000, || baseline.find(&keys).unwrap());
@@ -130,7 +138,7 @@ fn costs() {
         }
     });
     measured("scan of all columns", rows, || {
-        let schema = chunk(0, 0).schema();
+        let schema = chunk(0..0, 1).schema();
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         baseline.files[0].1.scan(&names).unwrap().map(|batch| batch.unwrap().num_rows()).sum::<usize>()
     });
@@ -148,7 +156,7 @@ fn costs() {
             measured(what, rows, || baseline.by_columns(&state, &columns, &wanted, 16 << 20, work.path()).unwrap());
         eprintln!("{} found", found.len());
     }
-    let small: BTreeMap<Hash, Row> = (0..rows / 1000).map(|n| (key(n * 1000) + 1, some("x"))).collect();
+    let small: BTreeMap<Hash, Row> = (0..rows / 1000).map(|n| (key(n * 1000, rows) + 1, some("x"))).collect();
     commit(&state, scope, 2, &small).unwrap();
     let both = Baseline::open(&state, scope).unwrap();
     measured("cursor of two files", rows, || {
