@@ -113,6 +113,7 @@ pub(crate) fn replace(
     file: Option<&str>,
     without: &BTreeSet<Hash>,
 ) -> Result<()> {
+    state.forget_basis(scope)?;
     let old: Vec<i64> = state.segments(scope)?.iter().map(|segment| segment.id).collect();
     let Some(name) = file else { return state.replace_segments(scope, &old, None) };
     let plan = PlanFile::open(state, name)?;

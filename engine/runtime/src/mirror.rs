@@ -289,6 +289,18 @@ impl Mirror<'_> {
         }
     }
 
+    /// Makes an index by columns that are not the key.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) fn index(&self, columns: &[String], (budget, work): (usize, &Path)) -> Result<()> {
+        let is_key = columns.len() == self.key.len() && columns.iter().all(|column| self.key.contains(column));
+        if !is_key {
+            Baseline::open(self.state, self.scope)?.by_columns(self.state, columns, &[], budget, work)?;
+        }
+        Ok(())
+    }
+
     /// Old and new rows of what changed after write number `seen`, all of them together; `None` if that is not known any more.
     ///
     /// # Errors

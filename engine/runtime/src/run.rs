@@ -130,6 +130,9 @@ impl Engine<'_> {
         let bases = affecting.bases()?;
         let looks = targets.into_iter().map(|target| {
             let look = affecting.look(&target, &bases)?;
+            if matches!(look, Look::Everything(_)) {
+                affecting.make_ready(&target, &bases)?;
+            }
             Ok((target, look))
         });
         let looks: Vec<(Target, Look)> = looks.collect::<Result<_>>()?;

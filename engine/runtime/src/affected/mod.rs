@@ -17,7 +17,7 @@ use crate::hash::{Hash, hash_keys};
 use crate::mirror::Mirror;
 use crate::run::Engine;
 use crate::sources::{Read, RowsRead, SourceRead};
-use crate::sql::{Reach, Rows, Sql};
+use crate::sql::{FromKey, Reach, Rows, Sql};
 use crate::state::State;
 use crate::target::Target;
 use crate::vars::Vars;
@@ -137,6 +137,40 @@ impl Affecting<'_> {
             Err(Stop::Because(reason)) => Ok(Look::Everything(reason)),
             Err(Stop::Error(error)) => Err(error),
         }
+    }
+
+    /// Makes the indexes that affected keys of a target will be found with, so that a run with few changes does not wait
+    /// for them.
+    ///
+    /// # Errors
+    /// Those of the state and the disk.
+    pub(crate) fn make_ready(&self, target: &Target, bases: &Bases) -> Result<()> {
+        if bases.0.is_none() || target.whole || target.condition.is_some() {
+            return Ok(());
+        }
+        let Ok(reaches) = self.reaches(target) else { return Ok(()) };
+        let mut wanted: BTreeSet<(&str, &[String])> = BTreeSet::new();
+        for reach in &reaches {
+            for scan in &reach.scans {
+                match &scan.from_key {
+                    FromKey::Key { columns, .. } => drop(wanted.insert((&scan.relation, columns))),
+                    FromKey::Rows { to, .. } => drop(wanted.insert((&scan.relation, to))),
+                    FromKey::Whole => {}
+                }
+                for hop in scan.to_key.iter().flat_map(|way| &way.hops) {
+                    if let Some(other) = reach.scans.get(hop.scan) {
+                        wanted.insert((&other.relation, &hop.to));
+                    }
+                }
+            }
+        }
+        for (relation, columns) in wanted {
+            let source = self.read.sources.iter().find(|source| source.name == relation);
+            if let Some(source) = source.filter(|source| matches!(source.rows, RowsRead::Mirrored(_))) {
+                self.mirror(source)?.index(columns, (self.engine.workspace.memory() / 8, self.work))?;
+            }
+        }
+        Ok(())
     }
 
     fn keys(&self, target: &Target, bases: &Bases) -> std::result::Result<Affected, Stop> {
@@ -262,7 +296,6 @@ impl Affecting<'_> {
         relations: &BTreeMap<String, Relation<'_>>,
         keys: &RecordBatch,
     ) -> std::result::Result<BTreeMap<String, RowSet>, Stop> {
-        use crate::sql::FromKey;
         let mut needed: BTreeMap<String, RowSet> = BTreeMap::new();
         for reach in reaches {
             let mut selected: BTreeMap<usize, RowSet> = BTreeMap::new();

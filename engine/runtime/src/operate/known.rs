@@ -32,9 +32,13 @@ pub fn forget(
     for scope in scopes_of(state, pipeline, Some(sink))? {
         forgotten += match key {
             None => {
-                let known = Baseline::open(state, scope)?.cursor()?.below(None)?.len() as u64;
-                let all: Vec<i64> = state.segments(scope)?.iter().map(|segment| segment.id).collect();
+                // the files are not opened: what is damaged can be forgotten too
+                let segments = state.segments(scope)?;
+                let rows = segments.iter().map(|segment| segment.rows).sum();
+                let known = state.live(scope)?.unwrap_or(rows);
+                let all: Vec<i64> = segments.iter().map(|segment| segment.id).collect();
                 state.replace_segments(scope, &all, None)?;
+                state.forget_basis(scope)?;
                 known
             }
             Some(key) => {
