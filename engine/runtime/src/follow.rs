@@ -104,7 +104,7 @@ impl Start {
     /// # Errors
     /// `SchemaMismatch` for a column that is no time.
     pub(crate) fn window(mark: &Watermark, schema: &SchemaRef, now: DateTime<Utc>) -> Result<Self> {
-        let column = columns(schema, &[mark.column.value.clone()])?;
+        let column = columns(schema, std::slice::from_ref(&mark.column.value))?;
         let now = now.timestamp_micros();
         let value: ArrayRef = match column.field(0).data_type() {
             DataType::Date32 => {

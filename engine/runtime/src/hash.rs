@@ -226,9 +226,9 @@ fn encode_text(text: &str, out: &mut Vec<u8>) {
 fn is_plain(text: &[u8]) -> bool {
     const FIRST_COMBINING: u8 = 0xcc;
     const CYRILLIC: [u8; 2] = [0xd0, 0xd1];
-    !text
-        .iter()
-        .fold(false, |other, byte| other | (*byte >= FIRST_COMBINING && *byte != CYRILLIC[0] && *byte != CYRILLIC[1]))
+    // no early end: the whole text is looked at in wide steps
+    let others = text.iter().map(|byte| u8::from(*byte >= FIRST_COMBINING && !CYRILLIC.contains(byte)));
+    others.fold(0, |all, other| all | other) == 0
 }
 
 fn encode_double(value: f64, out: &mut Vec<u8>) {

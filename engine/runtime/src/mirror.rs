@@ -277,16 +277,12 @@ impl Mirror<'_> {
                 columns.iter().position(|column| column == key).map(|at| values.schema().field(at).name().clone())
             })
             .collect();
-        match in_key.filter(|_| columns.len() == self.key.len()) {
-            Some(names) => {
-                let found = baseline.find(&wanted(values, &names)?)?;
-                Ok(found.into_iter().filter(|known| !known.gone).collect())
-            }
-            None => {
-                let names: Vec<String> = values.schema().fields().iter().map(|field| field.name().clone()).collect();
-                baseline.by_columns(self.state, columns, &wanted(values, &names)?, budget, work)
-            }
+        if let Some(names) = in_key.filter(|_| columns.len() == self.key.len()) {
+            let found = baseline.find(&wanted(values, &names)?)?;
+            return Ok(found.into_iter().filter(|known| !known.gone).collect());
         }
+        let names: Vec<String> = values.schema().fields().iter().map(|field| field.name().clone()).collect();
+        baseline.by_columns(self.state, columns, &wanted(values, &names)?, budget, work)
     }
 
     /// Makes an index by columns that are not the key.

@@ -282,11 +282,10 @@ fn followed(
     let scope = reader.state.scope("", entity, &format!("{identity}{}", way.identity(&schema)))?;
     let position = reader.state.mirror(scope)?.position.filter(|_| !reader.options.reread);
     let start = match (&way, &position) {
-        (Way::Inbox, _) => Start { filter: Vec::new(), complete: Complete::Nothing },
+        (Way::Inbox, _) | (Way::Version(_), Some(_)) => Start { filter: Vec::new(), complete: Complete::Nothing },
         (_, None) => Start::everything(),
         (Way::Cursor(mark), Some(position)) => Start::after(mark, position)?,
         (Way::Window(mark), Some(_)) => Start::window(mark, &schema, reader.now)?,
-        (Way::Version(_), Some(_)) => Start { filter: Vec::new(), complete: Complete::Nothing },
     };
     Ok(Some(Followed { scope, way, position, start }))
 }

@@ -187,14 +187,14 @@ impl Affecting<'_> {
         let most = FEW_KEYS.max(MOST_KEYS.min(usize::try_from(known / SHARE).unwrap_or(usize::MAX)));
         let mut keys = Keys::new(target, most);
         for reach in &reaches {
-            self.touched(reach, &relations, &mut keys)?;
+            Self::touched(reach, &relations, &mut keys)?;
         }
         for batch in open::keys(self.state, target, &plan, most)? {
             let Some(batch) = batch else { return because("the last plan left too much undone") };
             keys.add(&batch)?;
         }
         let (values, hashes) = keys.finish()?;
-        let rows = self.needed(&reaches, &relations, &values)?;
+        let rows = Self::needed(&reaches, &relations, &values)?;
         let sql = self.session(&relations, &rows)?;
         Ok(Affected { keys: Arc::new(hashes), known, sql })
     }
@@ -258,7 +258,6 @@ impl Affecting<'_> {
 
     /// The keys that changed rows can touch.
     fn touched(
-        &self,
         reach: &Reach,
         relations: &BTreeMap<String, Relation<'_>>,
         keys: &mut Keys<'_>,
@@ -291,7 +290,6 @@ impl Affecting<'_> {
 
     /// The rows that the keys need, by source.
     fn needed(
-        &self,
         reaches: &[Reach],
         relations: &BTreeMap<String, Relation<'_>>,
         keys: &RecordBatch,

@@ -136,25 +136,21 @@ impl Diff<'_> {
         let mut writer = self.writer()?;
         let mut counted = counts.clone();
         let waiting = if at_once { None } else { self.walk(&baseline, &mut marked, &mut counted).await? };
-        match waiting {
-            Some(decisions) => {
-                let only: KeySet = decisions.iter().filter(|decision| decision.is_new()).map(Decision::key).collect();
-                if !only.is_empty() {
-                    let wish = Wish { marks: false, values: true, only: Some(Arc::new(only)) };
-                    (_, taken) = self.read(wish, &mut Counts::default()).await?;
-                }
-                self.write(&decisions, &baseline, &mut taken, &mut writer)?;
-                counts = counted;
+        if let Some(decisions) = waiting {
+            let only: KeySet = decisions.iter().filter(|decision| decision.is_new()).map(Decision::key).collect();
+            if !only.is_empty() {
+                let wish = Wish { marks: false, values: true, only: Some(Arc::new(only)) };
+                (_, taken) = self.read(wish, &mut Counts::default()).await?;
             }
-            None => {
-                if !at_once {
-                    self.judge.forget();
-                    let wish = Wish { marks: false, values: true, only: None };
-                    (_, taken) = self.read(wish, &mut Counts::default()).await?;
-                }
-                self.walk_and_write(&baseline, &mut marked, &mut taken, &mut counts, &mut writer).await?;
-            }
+            self.write(&decisions, &baseline, &mut taken, &mut writer)?;
+            return self.finish(writer, counted);
         }
+        if !at_once {
+            self.judge.forget();
+            let wish = Wish { marks: false, values: true, only: None };
+            (_, taken) = self.read(wish, &mut Counts::default()).await?;
+        }
+        self.walk_and_write(&baseline, &mut marked, &mut taken, &mut counts, &mut writer).await?;
         self.finish(writer, counts)
     }
 

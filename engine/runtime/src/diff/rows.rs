@@ -102,7 +102,7 @@ impl Rows {
 struct Parts {
     child: usize,
     /// Owner, own key, hash, flaw.
-    parts: Vec<(Hash, Hash, Hash, u16)>,
+    sorted: Vec<(Hash, Hash, Hash, u16)>,
     next: usize,
     /// Hashes of the parts of the owner asked for last.
     taken: Vec<Hash>,
@@ -115,17 +115,17 @@ impl Parts {
             .map(|mark| (hash_in(mark, 0), hash_in(mark, 1), hash_in(mark, 2), flaw_in(mark, 3)))
             .collect();
         parts.sort_unstable();
-        Self { child, parts, next: 0, taken: Vec::new() }
+        Self { child, sorted: parts, next: 0, taken: Vec::new() }
     }
 
     /// Goes to an owner (they are asked for in ascending order); gives what is wrong with its parts.
     fn take(&mut self, owner: Hash) -> Option<Flaw> {
         self.taken.clear();
-        while self.parts.get(self.next).is_some_and(|part| part.0 < owner) {
+        while self.sorted.get(self.next).is_some_and(|part| part.0 < owner) {
             self.next += 1;
         }
         let (mut flaw, mut before) = (None, None);
-        while let Some((_, key, hash, mark)) = self.parts.get(self.next).filter(|part| part.0 == owner) {
+        while let Some((_, key, hash, mark)) = self.sorted.get(self.next).filter(|part| part.0 == owner) {
             flaw = Flaw::of_part(self.child, *mark).or(flaw);
             if before == Some(*key) && flaw.is_none() {
                 flaw = Some(Flaw::PartRepeated(self.child));

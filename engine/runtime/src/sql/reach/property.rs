@@ -257,7 +257,7 @@ fn random_state(dice: &mut Dice) -> State {
 /// Inserts, updates and deletes a few rows of a few sources.
 fn changed(dice: &mut Dice, state: &State) -> State {
     let mut state = state.clone();
-    for _ in 0..1 + dice.roll(3) {
+    for _ in 0..=dice.roll(3) {
         let (name, columns) = *dice.pick(SOURCES);
         let rows = state.get_mut(name).unwrap();
         match (dice.roll(3), rows.len()) {
@@ -284,7 +284,7 @@ fn session(steps: &[(String, String)], state: &State) -> Option<Sql> {
             let values = state[name].iter().map(|row| row[at].clone());
             if *column == "t" {
                 fields.push(Field::new(*column, DataType::Utf8, true));
-                arrays.push(Arc::new(StringArray::from_iter(values)));
+                arrays.push(Arc::new(values.collect::<StringArray>()));
             } else {
                 fields.push(Field::new(*column, DataType::Int64, true));
                 arrays.push(Arc::new(
