@@ -3,7 +3,7 @@
 use crate::hash::Hash;
 use crate::plan_file::{PlanFile, PlanRows, Why};
 use crate::state::{LoadRecord, LoadState, PlanRecord, PlanSinkRecord, ScopeId, State};
-use crate::table::{ACKED, CREATED, FileWriter, GONE, KEY, RECIPE, ROW, baseline_fields, hash_array};
+use crate::table::{ACKED, Beside, CREATED, FileWriter, GONE, KEY, RECIPE, ROW, baseline_fields, hash_array};
 use arrow::array::{ArrayRef, BooleanArray, Int64Array};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
@@ -119,12 +119,13 @@ pub(crate) fn replace(
     let plan = PlanFile::open(state, name)?;
     let segment = format!("baseline/{}-{}.parquet", scope.0, ulid::Ulid::generate());
     let schema = baseline_schema(&plan.value_schema()?);
-    let mut writer = FileWriter::create(state.folder(), &segment, Arc::clone(&schema), state.durability())?;
+    let writer = FileWriter::create(state.folder(), &segment, Arc::clone(&schema), state.durability())?;
+    let mut writer = Beside::start(writer)?;
     for rows in plan.scan_values()? {
         let rows = rows?;
         let kept: BooleanArray = rows.rows.iter().map(|row| Some(!without.contains(&row.key))).collect();
         let batch = rows_of_baseline(&rows, Origin { recipe, seq: 0 }, &schema)?;
-        writer.write(&arrow::compute::filter_record_batch(&batch, &kept)?)?;
+        writer.write(arrow::compute::filter_record_batch(&batch, &kept)?)?;
     }
     let rows = writer.finish()?;
     state.swap_segments(scope, &old, &segment, rows)
@@ -143,7 +144,8 @@ fn write_rows(
     }
     let name = format!("baseline/{}-{}.parquet", scope.0, ulid::Ulid::generate());
     let schema = baseline_schema(&file.value_schema()?);
-    let mut writer = FileWriter::create(state.folder(), &name, Arc::clone(&schema), state.durability())?;
+    let writer = FileWriter::create(state.folder(), &name, Arc::clone(&schema), state.durability())?;
+    let mut writer = Beside::start(writer)?;
     let live = live(state, scope)?;
     let (mut first, mut created, mut deleted) = (0, 0, 0);
     for batch in file.scan_values()? {
@@ -157,7 +159,7 @@ fn write_rows(
         first += count;
         if kept.true_count() > 0 {
             let batch = rows_of_baseline(&batch, origin, &schema)?;
-            writer.write(&arrow::compute::filter_record_batch(&batch, &kept)?)?;
+            writer.write(arrow::compute::filter_record_batch(&batch, &kept)?)?;
         }
     }
     let count = writer.finish()?;

@@ -14,7 +14,7 @@ use crate::target::Target;
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
 use obmen_sdk::{Changes, Error, Load, LoadId, Op, Outcome, RejectClass, Result, RowId, Sink, Stop};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Extra loads a run may spend on finding the guilty rows of refused portions.
 const HALVINGS: u32 = 64;
@@ -231,8 +231,8 @@ impl Delivery<'_> {
         &self,
         mut running: Box<dyn Load>,
         portion: &Portion,
-    ) -> Result<(BTreeMap<RowId, Outcome>, Option<Error>)> {
-        let mut outcomes = BTreeMap::new();
+    ) -> Result<(HashMap<RowId, Outcome>, Option<Error>)> {
+        let mut outcomes = HashMap::new();
         for part in portion {
             // a list that is written whole is handed over in one piece, others as they are read
             let piece = if self.targets[part.target].target.whole { part.rows.len() } else { PIECE_ROWS };
@@ -273,7 +273,7 @@ impl Delivery<'_> {
     fn settled(
         &self,
         portion: &Portion,
-        mut outcomes: BTreeMap<RowId, Outcome>,
+        mut outcomes: HashMap<RowId, Outcome>,
         failure: Option<&Error>,
     ) -> Vec<SettledRow> {
         let mut settled = Vec::new();

@@ -11,7 +11,7 @@ use crate::land::LandedRows;
 use crate::plan_file::{PlanFile, Why};
 use crate::sql::{Options, Rows, Sql};
 use crate::state::{MirrorWrite, ScopeId, State};
-use crate::table::{Baseline, FileWriter, Known};
+use crate::table::{Baseline, Beside, FileWriter, Known};
 use crate::target::{Limits, Target};
 use arrow::array::{Array, BooleanArray};
 use arrow::compute::filter_record_batch;
@@ -181,12 +181,13 @@ impl Mirror<'_> {
         let plan = PlanFile::open(self.state, file)?;
         let name = format!("baseline/{}-{}.parquet", self.scope.0, ulid::Ulid::generate());
         let schema = baseline_schema(&self.schema);
-        let mut writer = FileWriter::create(self.state.folder(), &name, Arc::clone(&schema), self.state.durability())?;
+        let writer = FileWriter::create(self.state.folder(), &name, Arc::clone(&schema), self.state.durability())?;
+        let mut writer = Beside::start(writer)?;
         let origin = Origin { recipe: 0, seq: self.state.mirror(self.scope)?.seq + 1 };
         for rows in plan.scan_values()? {
             let rows = rows?;
             let kept: BooleanArray = rows.rows.iter().map(|row| Some(row.why == Why::Due)).collect();
-            writer.write(&filter_record_batch(&rows_of_baseline(&rows, origin, &schema)?, &kept)?)?;
+            writer.write(filter_record_batch(&rows_of_baseline(&rows, origin, &schema)?, &kept)?)?;
         }
         let rows = writer.finish()?;
         Ok((name, rows))

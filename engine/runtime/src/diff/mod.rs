@@ -27,7 +27,7 @@ use crate::hash::Hash;
 use crate::plan_file::{PlanFile, PlanRows, Why, plan_schema};
 use crate::sql::Sql;
 use crate::state::State;
-use crate::table::{Baseline, BaselineCursor, FileWriter, Known};
+use crate::table::{Baseline, BaselineCursor, Beside, FileWriter, Known};
 use crate::target::{Target, TargetCheck};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::SchemaRef;
@@ -154,12 +154,12 @@ impl Diff<'_> {
         self.finish(writer, counts)
     }
 
-    fn writer(&self) -> Result<FileWriter> {
+    fn writer(&self) -> Result<Beside> {
         let schema = plan_schema(&self.target.schema);
-        FileWriter::create(self.state.folder(), &self.file, schema, self.state.durability())
+        Beside::start(FileWriter::create(self.state.folder(), &self.file, schema, self.state.durability())?)
     }
 
-    fn finish(&self, writer: FileWriter, counts: Counts) -> Result<Difference> {
+    fn finish(&self, writer: Beside, counts: Counts) -> Result<Difference> {
         let only_same = writer.rows() == counts.same;
         if only_same {
             writer.discard()?;
@@ -233,7 +233,7 @@ impl Diff<'_> {
         marked: &mut Marked,
         taken: &mut Taken,
         counts: &mut Counts,
-        writer: &mut FileWriter,
+        writer: &mut Beside,
     ) -> Result<()> {
         let mut before = self.about.known(baseline)?;
         for (from, to) in ranges(|range| marked.bytes(range) + taken.bytes(range)) {
@@ -250,13 +250,7 @@ impl Diff<'_> {
     }
 
     /// Writes decisions (ascending) whose values were read after them.
-    fn write(
-        &self,
-        decisions: &[Decision],
-        baseline: &Baseline,
-        taken: &mut Taken,
-        writer: &mut FileWriter,
-    ) -> Result<()> {
+    fn write(&self, decisions: &[Decision], baseline: &Baseline, taken: &mut Taken, writer: &mut Beside) -> Result<()> {
         let mut left = decisions;
         for (from, to) in ranges(|range| taken.bytes(range)) {
             let inside = end_of(to - 1).map_or(left.len(), |end| left.partition_point(|decision| decision.key() < end));
@@ -274,10 +268,10 @@ impl Diff<'_> {
         decisions: &[Decision],
         values: &ValuesOfRows,
         baseline: &Baseline,
-        writer: &mut FileWriter,
+        writer: &mut Beside,
     ) -> Result<()> {
         for chunk in decisions.chunks(CHUNK) {
-            writer.write(&self.plan_rows(chunk, values, baseline)?.batch()?)?;
+            writer.write(self.plan_rows(chunk, values, baseline)?.batch()?)?;
         }
         Ok(())
     }

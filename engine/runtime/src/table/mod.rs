@@ -38,6 +38,7 @@
 //! stays until a later run.
 
 mod baseline;
+mod beside;
 mod compact;
 mod cursor;
 pub(crate) mod disk;
@@ -53,6 +54,7 @@ mod tests;
 mod write;
 
 pub(crate) use baseline::{Baseline, Known};
+pub(crate) use beside::Beside;
 pub(crate) use cursor::BaselineCursor;
 pub(crate) use file::{RowFile, align};
 pub(crate) use published::publish;
