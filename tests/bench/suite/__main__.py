@@ -72,7 +72,7 @@ def _options() -> argparse.Namespace:
 def _default_out(obmen: pathlib.Path) -> pathlib.Path:
     """Beside what the build makes: `target/bench` for `target/release/obmen`."""
     time = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H%M")
-    target = obmen.resolve().parent.parent if obmen.parent.name in ("release", "debug") else pathlib.Path.cwd()
+    target = obmen.resolve().parent.parent if obmen.parent.name in ("release", "debug") else pathlib.Path.cwd() / "target"
     return target / "bench" / f"{time}.md"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 from ..bench import Bench
 from ..contest import Contestant, Standing, contest
@@ -17,7 +18,8 @@ CHANGED = 1000
 
 def measure(bench: Bench) -> Section:
     """Three tables of N rows each in PostgreSQL, read by a cursor; N offers are remembered."""
-    sizes = [100_000, 1_000_000] if bench.quick else [1_000_000, 10_000_000, 30_000_000]
+    default = "100000,1000000" if bench.quick else "1000000,10000000,30000000"
+    sizes = [int(rows) for rows in os.environ.get("OBMEN_BENCH_SIZES", default).split(",")]
     section = Section("delta", TITLE, ["DuckDB and Polars compute everything anew from Parquet: what it costs to remember nothing."])
     changed = []
     for rows in sizes:
