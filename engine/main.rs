@@ -7,10 +7,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::process::ExitCode;
 
-/// Rows come and go by millions: an allocator that gives memory back and takes it fast.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let connectors = Registry::new()
         .with(obmen_commerceml::Commerceml)
