@@ -47,7 +47,7 @@ impl Way {
 
     /// What tells mirrors of one entity apart that are read in different ways. An inbox gives its files once, so all its
     /// readers share one mirror.
-    pub(crate) fn identity(&self, schema: &SchemaRef) -> String {
+    pub(crate) fn identity(&self, schema: &SchemaRef, key: &[String]) -> String {
         let (word, mark) = match self {
             Self::Inbox => return String::new(),
             Self::Cursor(mark) => ("cursor", mark),
@@ -56,7 +56,8 @@ impl Way {
         };
         let columns: Vec<String> =
             schema.fields().iter().map(|field| format!("{}:{}", field.name(), field.data_type())).collect();
-        let columns = xxhash_rust::xxh3::xxh3_64(columns.join(",").as_bytes());
+        let columns = format!("{} by {}", columns.join(","), key.join(","));
+        let columns = xxhash_rust::xxh3::xxh3_64(columns.as_bytes());
         format!("#{word}:{}#{columns:016x}", mark.column)
     }
 }
@@ -259,6 +260,16 @@ mod tests {
         let schema =
             Schema::new(vec![Field::new("at", at.data_type().clone(), true), Field::new("id", DataType::Utf8, true)]);
         RecordBatch::try_new(Arc::new(schema), vec![at, id]).unwrap()
+    }
+
+    #[test]
+    fn another_key_or_other_columns_are_another_mirror_but_an_inbox_has_one() {
+        let (way, schema) = (Way::Cursor(mark(None, None)), rows(Vec::new(), Vec::new()).schema());
+        let by = |key: &str| way.identity(&schema, &[key.to_owned()]);
+        assert_ne!(by("id"), by("at"), "rows are kept by the key");
+        let fewer = Arc::new(schema.project(&[0]).unwrap());
+        assert_ne!(by("id"), way.identity(&fewer, &["id".to_owned()]));
+        assert_eq!(Way::Inbox.identity(&schema, &["id".to_owned()]), "");
     }
 
     #[test]

@@ -209,6 +209,10 @@ impl Engine<'_> {
                 let landed = land(opened.source.as_ref(), scan, budget, &file, &self.stop, |_| {})
                     .await
                     .map_err(|error| error.with("source", &opened.name))?;
+                // a row that cannot be read is not one that is gone
+                if landed.bad_count > 0 {
+                    return Err(bad_rows_error(opened, &landed));
+                }
                 all.push(landed.rows);
             }
         }
@@ -258,7 +262,7 @@ impl Engine<'_> {
         let open = connection.source(target).await.map_err(|error| error.with("source", name))?;
         let identity = format!("{}#{entity}", connection.identity());
         Ok(Opened {
-            followed: followed(reader, changes, &entity, &identity, open.as_ref())?,
+            followed: followed(reader, changes, &key, (&entity, &identity), open.as_ref())?,
             name: name.to_owned(),
             source: open,
             kind: changes.map_or(ChangesKind::Full, |changes| changes.kind),
@@ -273,13 +277,13 @@ impl Engine<'_> {
 fn followed(
     reader: Reader<'_>,
     changes: Option<&Changes>,
-    entity: &str,
-    identity: &str,
+    key: &[String],
+    (entity, identity): (&str, &str),
     source: &dyn Source,
 ) -> Result<Option<Followed>> {
     let Some(way) = Way::of(changes) else { return Ok(None) };
     let schema = source.schema();
-    let scope = reader.state.scope("", entity, &format!("{identity}{}", way.identity(&schema)))?;
+    let scope = reader.state.scope("", entity, &format!("{identity}{}", way.identity(&schema, key)))?;
     let position = reader.state.mirror(scope)?.position.filter(|_| !reader.options.reread);
     let start = match (&way, &position) {
         (Way::Inbox, _) | (Way::Version(_), Some(_)) => Start { filter: Vec::new(), complete: Complete::Nothing },
