@@ -1,25 +1,15 @@
 //! Evidence moves the baseline: acked rows become a file of it. Also what a crash left behind.
 
 use crate::hash::Hash;
-use crate::plan_file::{PlanFile, PlanRows, Why};
+use crate::plan_file::{Origin, PlanFile, PlanRow, Why};
 use crate::state::{LoadRecord, LoadState, PlanRecord, PlanSinkRecord, ScopeId, State};
-use crate::table::{ACKED, Beside, CREATED, FileWriter, GONE, KEY, RECIPE, ROW, baseline_fields, hash_array};
-use arrow::array::{ArrayRef, BooleanArray, Int64Array};
+use crate::table::{Beside, FileWriter, baseline_fields};
+use arrow::array::BooleanArray;
 use arrow::datatypes::{Schema, SchemaRef};
-use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
 use obmen_sdk::{Error, Op, Result};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
-
-/// Where the rows of a baseline file come from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Origin {
-    /// The recipe of their hashes.
-    pub(crate) recipe: i64,
-    /// The number of the plan that is their evidence.
-    pub(crate) seq: i64,
-}
 
 /// Puts the state in order before a run: loads that a crash cut off become doubts, acked rows that
 /// are not in files yet are written, left-overs are removed. Gives how many keys are newly in doubt.
@@ -59,15 +49,13 @@ pub(crate) fn flush(state: &State, scope: ScopeId) -> Result<()> {
 
 fn flush_plan(state: &State, scope: ScopeId, plan: &PlanRecord, loads: &[LoadRecord]) -> Result<()> {
     let (sink, file) = plan_file(state, plan, scope)?;
+    if took_all(state, scope, sink, loads)? && take_over(state, scope, sink, &file, loads)? {
+        return Ok(());
+    }
     let mut acked = RowSet::of(sink.rows);
     for load in loads {
-        let mut others = HashSet::new();
-        for outcome in state.outcomes(&load.id)? {
-            if outcome.scope == scope && outcome.outcome != "acked" {
-                others.insert(outcome.row);
-            }
-        }
-        for part in &load.parts {
+        let others = not_acked(state, scope, load)?;
+        for part in load.parts.iter().filter(|part| part.scope == scope) {
             let sent = file.part(part, &state.left_out(&load.id, scope)?)?;
             for (at, _) in sent.into_iter().filter(|(at, _)| !others.contains(at)) {
                 acked.insert(at);
@@ -77,6 +65,43 @@ fn flush_plan(state: &State, scope: ScopeId, plan: &PlanRecord, loads: &[LoadRec
     let names: Vec<String> = loads.iter().map(|load| load.id.clone()).collect();
     let origin = Origin { recipe: sink.recipe, seq: plan.seq };
     write_rows(state, scope, origin, &file, &acked, &names)
+}
+
+/// Rows of a load that were not simply acked.
+fn not_acked(state: &State, scope: ScopeId, load: &LoadRecord) -> Result<HashSet<u64>> {
+    let others = state.outcomes(&load.id)?.into_iter();
+    Ok(others.filter(|row| row.scope == scope && row.outcome != "acked").map(|row| row.row).collect())
+}
+
+/// Whether loads together sent every row of a plan's file, and every row was acked.
+fn took_all(state: &State, scope: ScopeId, sink: &PlanSinkRecord, loads: &[LoadRecord]) -> Result<bool> {
+    let mut sent = 0;
+    for load in loads {
+        if !not_acked(state, scope, load)?.is_empty() {
+            return Ok(false);
+        }
+        sent += load.parts.iter().filter(|part| part.scope == scope).map(|part| part.rows).sum::<u64>();
+    }
+    Ok(sent == sink.rows)
+}
+
+/// Makes a plan's file one of the baseline, as it is. `false` if it is not of a kind that can be.
+fn take_over(
+    state: &State,
+    scope: ScopeId,
+    sink: &PlanSinkRecord,
+    file: &PlanFile,
+    loads: &[LoadRecord],
+) -> Result<bool> {
+    let (Some(name), Some((creates, deletes))) = (&sink.file, file.creates_and_deletes()?) else { return Ok(false) };
+    let live = live(state, scope)?;
+    let loads: Vec<String> = loads.iter().map(|load| load.id.clone()).collect();
+    state.add_segment(scope, name, sink.rows, &loads)?;
+    if let Some(live) = live {
+        state.set_live(scope, (live + creates).saturating_sub(deletes))?;
+    }
+    state.compact(scope)?;
+    Ok(true)
 }
 
 /// Takes the rows of a plan that a person said are there (`Why::Adopt`) into the baseline.
@@ -117,18 +142,37 @@ pub(crate) fn replace(
     let old: Vec<i64> = state.segments(scope)?.iter().map(|segment| segment.id).collect();
     let Some(name) = file else { return state.replace_segments(scope, &old, None) };
     let plan = PlanFile::open(state, name)?;
-    let segment = format!("baseline/{}-{}.parquet", scope.0, ulid::Ulid::generate());
+    let origin = Origin { recipe, seq: 0 };
+    let (name, rows) = baseline_file(state, scope, &plan, origin, |_, row| !without.contains(&row.key))?;
+    state.swap_segments(scope, &old, &name, rows)
+}
+
+/// Writes those rows of a plan that `keep` (given their numbers) as a file for a baseline. Gives its name and rows.
+///
+/// # Errors
+/// Those of the disk.
+pub(crate) fn baseline_file(
+    state: &State,
+    scope: ScopeId,
+    plan: &PlanFile,
+    origin: Origin,
+    mut keep: impl FnMut(u64, &PlanRow) -> bool,
+) -> Result<(String, u64)> {
+    let name = format!("baseline/{}-{}.parquet", scope.0, ulid::Ulid::generate());
     let schema = baseline_schema(&plan.value_schema()?);
-    let writer = FileWriter::create(state.folder(), &segment, Arc::clone(&schema), state.durability())?;
+    let writer = FileWriter::create(state.folder(), &name, Arc::clone(&schema), state.durability())?;
     let mut writer = Beside::start(writer)?;
+    let mut numbers = 0..;
     for rows in plan.scan_values()? {
         let rows = rows?;
-        let kept: BooleanArray = rows.rows.iter().map(|row| Some(!without.contains(&row.key))).collect();
-        let batch = rows_of_baseline(&rows, Origin { recipe, seq: 0 }, &schema)?;
-        writer.write(arrow::compute::filter_record_batch(&batch, &kept)?)?;
+        let kept: BooleanArray = rows.rows.iter().zip(&mut numbers).map(|(row, at)| Some(keep(at, row))).collect();
+        if kept.true_count() > 0 {
+            let batch = rows.baseline_batch(origin, &schema)?;
+            writer.write(arrow::compute::filter_record_batch(&batch, &kept)?)?;
+        }
     }
     let rows = writer.finish()?;
-    state.swap_segments(scope, &old, &segment, rows)
+    Ok((name, rows))
 }
 
 fn write_rows(
@@ -142,27 +186,14 @@ fn write_rows(
     if rows.count == 0 {
         return if loads.is_empty() { Ok(()) } else { state.mark_flushed(scope, loads) };
     }
-    let name = format!("baseline/{}-{}.parquet", scope.0, ulid::Ulid::generate());
-    let schema = baseline_schema(&file.value_schema()?);
-    let writer = FileWriter::create(state.folder(), &name, Arc::clone(&schema), state.durability())?;
-    let mut writer = Beside::start(writer)?;
     let live = live(state, scope)?;
-    let (mut first, mut created, mut deleted) = (0, 0, 0);
-    for batch in file.scan_values()? {
-        let batch = batch?;
-        let count = batch.rows.len() as u64;
-        for (row, _) in batch.rows.iter().zip(first..).filter(|(_, at)| rows.contains(*at)) {
-            created += u64::from(row.op == Op::Create);
-            deleted += u64::from(row.op == Op::Delete && row.created >= 0);
-        }
-        let kept: BooleanArray = (first..first + count).map(|at| Some(rows.contains(at))).collect();
-        first += count;
-        if kept.true_count() > 0 {
-            let batch = rows_of_baseline(&batch, origin, &schema)?;
-            writer.write(arrow::compute::filter_record_batch(&batch, &kept)?)?;
-        }
-    }
-    let count = writer.finish()?;
+    let (mut created, mut deleted) = (0, 0);
+    let (name, count) = baseline_file(state, scope, file, origin, |at, row| {
+        let kept = rows.contains(at);
+        created += u64::from(kept && row.op == Op::Create);
+        deleted += u64::from(kept && row.op == Op::Delete && row.created >= 0);
+        kept
+    })?;
     state.add_segment(scope, &name, count, loads)?;
     if let Some(live) = live {
         state.set_live(scope, (live + created).saturating_sub(deleted))?;
@@ -200,29 +231,10 @@ impl RowSet {
 }
 
 /// The columns of a baseline file for rows with the columns `values`.
-pub(crate) fn baseline_schema(values: &SchemaRef) -> SchemaRef {
+fn baseline_schema(values: &SchemaRef) -> SchemaRef {
     let mut fields = baseline_fields();
     fields.extend(values.fields().iter().map(|field| field.as_ref().clone()));
     Arc::new(Schema::new(fields))
-}
-
-/// Rows of a plan as rows of a baseline.
-pub(crate) fn rows_of_baseline(rows: &PlanRows, origin: Origin, schema: &SchemaRef) -> Result<RecordBatch> {
-    let plan_rows = &rows.rows;
-    let keys: Vec<_> = plan_rows.iter().map(|row| row.key).collect();
-    let hashes: Vec<_> = plan_rows.iter().map(|row| row.row).collect();
-    let created = plan_rows.iter().map(|row| if row.created < 0 { origin.seq } else { row.created });
-    let mut columns: Vec<(&str, ArrayRef)> = vec![
-        (KEY, hash_array(&keys)),
-        (ROW, hash_array(&hashes)),
-        (RECIPE, Arc::new(Int64Array::from(vec![origin.recipe; plan_rows.len()]))),
-        (GONE, Arc::new(plan_rows.iter().map(|row| Some(row.op == Op::Delete)).collect::<BooleanArray>())),
-        (CREATED, Arc::new(created.collect::<Int64Array>())),
-        (ACKED, Arc::new(Int64Array::from(vec![origin.seq; plan_rows.len()]))),
-    ];
-    let mut arrays: Vec<ArrayRef> = columns.drain(..).map(|(_, array)| array).collect();
-    arrays.extend(rows.new.columns().iter().map(Arc::clone));
-    Ok(RecordBatch::try_new(Arc::clone(schema), arrays)?)
 }
 
 fn rows_of_load(state: &State, load: &LoadRecord) -> Result<Vec<(ScopeId, u64, Hash)>> {

@@ -4,8 +4,9 @@
 //! refused as a whole is halved until the guilty row stands alone, so that one bad row holds back
 //! no others.
 
+use crate::ahead::Ahead;
 use crate::hash::Hash;
-use crate::plan_file::{PlanFile, PlanRow, Why};
+use crate::plan_file::{PlanFile, PlanRows, Why};
 use crate::portions::{DueFile, Part, Portion, Portions};
 use crate::progress::{Event, Progress};
 use crate::report::SinkReport;
@@ -14,14 +15,12 @@ use crate::target::Target;
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
 use obmen_sdk::{Changes, Error, Load, LoadId, Op, Outcome, RejectClass, Result, RowId, Sink, Stop};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 /// Extra loads a run may spend on finding the guilty rows of refused portions.
 const HALVINGS: u32 = 64;
 /// Portions in a row without any answer after which the sink counts as unavailable.
 const SILENT_PORTIONS: u32 = 3;
-/// Rows handed to a load at a time.
-const PIECE_ROWS: usize = 8192;
 /// Bits of a row id that say which row of its target; the others say which target.
 const ROW_BITS: u32 = 40;
 
@@ -231,14 +230,11 @@ impl Delivery<'_> {
         &self,
         mut running: Box<dyn Load>,
         portion: &Portion,
-    ) -> Result<(HashMap<RowId, Outcome>, Option<Error>)> {
-        let mut outcomes = HashMap::new();
+    ) -> Result<(Vec<(RowId, Outcome)>, Option<Error>)> {
+        let mut outcomes = Vec::new();
         for part in portion {
-            // a list that is written whole is handed over in one piece, others as they are read
-            let piece = if self.targets[part.target].target.whole { part.rows.len() } else { PIECE_ROWS };
-            for rows in part.rows.chunks(piece.max(1)) {
-                let changes = self.changes(part.target, rows)?;
-                match running.send(&changes).await {
+            for changes in self.changes(part)? {
+                match running.send(&changes?).await {
                     Ok(settled) => outcomes.extend(settled),
                     Err(error) => return Ok((outcomes, Some(error))),
                 }
@@ -253,34 +249,37 @@ impl Delivery<'_> {
         }
     }
 
-    fn changes(&self, target: usize, rows: &[(u64, PlanRow)]) -> Result<Changes> {
+    /// The changes of a part, read ahead of the sink piece by piece; a list that is written whole is one piece.
+    fn changes(&self, part: &Part) -> Result<Ahead<Changes>> {
+        let target = part.target;
         let due = &self.targets[target];
         let file = due.file.as_ref().ok_or_else(|| Error::internal("changes without a file"))?;
-        let numbers: Vec<u64> = rows.iter().map(|(at, _)| *at).collect();
-        let rows = file.rows(&numbers)?;
-        let unchanged = if due.target.whole { Some(unchanged(due, file, &numbers)?) } else { None };
-        Ok(Changes {
-            target,
-            ids: numbers.iter().map(|at| row_id(target, *at)).collect(),
-            ops: rows.rows.iter().map(|row| row.op).collect(),
-            rows: rows.new,
-            old: rows.old,
-            unchanged,
-        })
+        let numbers: Vec<u64> = part.rows.iter().map(|(at, _)| *at).collect();
+        if due.target.whole {
+            let whole = changes(target, &numbers, file.rows(&numbers)?, Some(unchanged(due, file, &numbers)?));
+            return Ahead::start(std::iter::once(Ok(whole)));
+        }
+        let mut left = numbers.into_iter();
+        Ahead::start(file.pieces(left.as_slice())?.map(move |rows| {
+            let rows = rows?;
+            let numbers: Vec<u64> = left.by_ref().take(rows.rows.len()).collect();
+            Ok(changes(target, &numbers, rows, None))
+        }))
     }
 
     /// Every row of the portion with its outcome; rows without one are unknown.
     fn settled(
         &self,
         portion: &Portion,
-        mut outcomes: HashMap<RowId, Outcome>,
+        outcomes: Vec<(RowId, Outcome)>,
         failure: Option<&Error>,
     ) -> Vec<SettledRow> {
-        let mut settled = Vec::new();
+        let mut outcomes = Outcomes::of(outcomes);
+        let mut settled = Vec::with_capacity(portion.iter().map(|part| part.rows.len()).sum());
         for part in portion {
             let scope = self.targets[part.target].target.scope;
             for (at, row) in &part.rows {
-                let outcome = outcomes.remove(&row_id(part.target, *at)).unwrap_or_else(|| {
+                let outcome = outcomes.take(row_id(part.target, *at)).unwrap_or_else(|| {
                     let reason =
                         failure.map_or_else(|| "the sink said nothing about this row".to_owned(), ToString::to_string);
                     Outcome::Unknown { reason }
@@ -313,6 +312,34 @@ impl Delivery<'_> {
             let (done, of) = (due.report.sent, due.report.due);
             self.progress.event(Event::Sending { sink: due.target.name.clone(), done, of });
         }
+    }
+}
+
+/// What a sink said of rows, to be asked row by row: the last word of each.
+struct Outcomes {
+    /// Ascending; of one row in the order they came.
+    said: Vec<(RowId, Option<Outcome>)>,
+    /// Where the next row probably stands: rows are asked for in order.
+    next: usize,
+}
+
+impl Outcomes {
+    fn of(said: Vec<(RowId, Outcome)>) -> Self {
+        let mut said: Vec<_> = said.into_iter().map(|(id, outcome)| (id, Some(outcome))).collect();
+        said.sort_by_key(|(id, _)| *id);
+        Self { said, next: 0 }
+    }
+
+    fn take(&mut self, row: RowId) -> Option<Outcome> {
+        if self.said.get(self.next).is_none_or(|(id, _)| *id != row) {
+            self.next = self.said.partition_point(|(id, _)| *id < row);
+        }
+        let mut last = None;
+        while let Some((_, outcome)) = self.said.get_mut(self.next).filter(|(id, _)| *id == row) {
+            last = outcome.take();
+            self.next += 1;
+        }
+        last
     }
 }
 
@@ -392,6 +419,18 @@ fn uncount(report: &mut SinkReport, op: Op) {
         Op::Create => report.creates -= 1,
         Op::Update => report.updates -= 1,
         Op::Delete => report.deletes -= 1,
+    }
+}
+
+/// Rows of a plan as a sink gets them.
+fn changes(target: usize, numbers: &[u64], rows: PlanRows, unchanged: Option<RecordBatch>) -> Changes {
+    Changes {
+        target,
+        ids: numbers.iter().map(|at| row_id(target, *at)).collect(),
+        ops: rows.rows.iter().map(|row| row.op).collect(),
+        rows: rows.new,
+        old: rows.old,
+        unchanged,
     }
 }
 

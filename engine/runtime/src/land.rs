@@ -1,5 +1,6 @@
 //! Reading sources: each once per run, however many steps use it; small ones stay in memory, large ones go to a scratch file.
 
+use crate::ahead::Ahead;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::FileReader;
@@ -205,5 +206,6 @@ impl LandedRows {
 fn read_file(path: &Path, columns: Option<Vec<usize>>) -> Result<BoxStream<'static, Result<RecordBatch>>> {
     let file = File::open(path).map_err(|error| Error::from(error).with("file", path.display()))?;
     let reader = FileReader::try_new(BufReader::new(file), columns)?;
-    Ok(futures::stream::iter(reader.map(|batch| batch.map_err(Error::from))).boxed())
+    // texts are checked while they are read, which keeps a core busy
+    Ok(futures::stream::iter(Ahead::start(reader.map(|batch| batch.map_err(Error::from)))?).boxed())
 }

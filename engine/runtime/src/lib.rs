@@ -1,6 +1,7 @@
 //! Plans and runs pipelines: SQL, keyed tables, diff, rules, loads, state, journal.
 
 mod affected;
+mod ahead;
 mod commit;
 mod compile;
 pub mod connections;

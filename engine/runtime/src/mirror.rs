@@ -4,14 +4,14 @@
 //! with them like the rows of a sink with its baseline, so that a row that came again unchanged is none. Only when the rows
 //! are durable here is the source told that it may forget them.
 
-use crate::commit::{Origin, baseline_schema, rows_of_baseline};
+use crate::commit::baseline_file;
 use crate::diff::{About, Approved, Diff, Difference, Judge};
 use crate::hash::{Hash, hash_keys};
 use crate::land::LandedRows;
-use crate::plan_file::{PlanFile, Why};
+use crate::plan_file::{Origin, PlanFile, Why};
 use crate::sql::{Options, Rows, Sql};
 use crate::state::{MirrorWrite, ScopeId, State};
-use crate::table::{Baseline, Beside, FileWriter, Known};
+use crate::table::{Baseline, Known};
 use crate::target::{Limits, Target};
 use arrow::array::{Array, BooleanArray};
 use arrow::compute::filter_record_batch;
@@ -67,6 +67,8 @@ pub(crate) struct Written {
 /// What a read changes, on disk but not kept yet.
 pub(crate) struct Compared {
     file: Option<String>,
+    /// Rows of the file.
+    rows: u64,
     live: u64,
     written: Written,
     position: Option<Vec<u8>>,
@@ -143,12 +145,13 @@ impl Mirror<'_> {
             work: &work,
             about: reading.about,
             file: format!("plans/mirror-{}-{}.parquet", self.scope.0, ulid::Ulid::generate()),
+            seq: self.state.mirror(self.scope)?.seq + 1,
         };
-        let Difference { file, counts, .. } = diff.run().await?;
+        let Difference { file, rows, counts } = diff.run().await?;
         let before = if whole { counts.known } else { self.live()? };
         let live = (before + counts.creates).saturating_sub(counts.deletes);
         let written = Written { changes: counts.due, keyless: counts.keyless };
-        Ok(Compared { file, live, written, position: reading.position })
+        Ok(Compared { file, rows, live, written, position: reading.position })
     }
 
     /// Keeps what was compared.
@@ -156,10 +159,10 @@ impl Mirror<'_> {
     /// # Errors
     /// Those of the disk.
     pub(crate) fn keep(&self, compared: Compared) -> Result<Written> {
-        let Compared { file, live, written, position } = compared;
+        let Compared { file, rows, live, written, position } = compared;
         let file = file.as_deref();
         let changes = written.changes;
-        let segment = file.filter(|_| changes > 0).map(|file| self.segment(file)).transpose()?;
+        let segment = file.filter(|_| changes > 0).map(|file| self.segment(file, rows, changes)).transpose()?;
         let seq = self.state.mirror(self.scope)?.seq;
         let kept = file.filter(|_| seq > 0 && changes > 0 && changes <= DELTA_ROWS.min(live / 4 + 1000));
         let write = MirrorWrite {
@@ -169,28 +172,22 @@ impl Mirror<'_> {
             live,
         };
         self.state.write_mirror(self.scope, &write)?;
-        if let Some(file) = file.filter(|_| kept.is_none()) {
+        let is_segment = |file: &str| segment.as_ref().is_some_and(|(name, _)| name == file);
+        if let Some(file) = file.filter(|file| kept.is_none() && !is_segment(file)) {
             std::fs::remove_file(self.state.folder().join(file))?;
         }
         self.state.compact(self.scope)?;
         Ok(written)
     }
 
-    /// The rows of a plan as a file of the mirror.
-    fn segment(&self, file: &str) -> Result<(String, u64)> {
-        let plan = PlanFile::open(self.state, file)?;
-        let name = format!("baseline/{}-{}.parquet", self.scope.0, ulid::Ulid::generate());
-        let schema = baseline_schema(&self.schema);
-        let writer = FileWriter::create(self.state.folder(), &name, Arc::clone(&schema), self.state.durability())?;
-        let mut writer = Beside::start(writer)?;
-        let origin = Origin { recipe: 0, seq: self.state.mirror(self.scope)?.seq + 1 };
-        for rows in plan.scan_values()? {
-            let rows = rows?;
-            let kept: BooleanArray = rows.rows.iter().map(|row| Some(row.why == Why::Due)).collect();
-            writer.write(filter_record_batch(&rows_of_baseline(&rows, origin, &schema)?, &kept)?)?;
+    /// The changes among the rows of a plan as a file of the mirror: the plan's own if it has nothing else.
+    fn segment(&self, file: &str, rows: u64, changes: u64) -> Result<(String, u64)> {
+        if rows == changes {
+            return Ok((file.to_owned(), rows));
         }
-        let rows = writer.finish()?;
-        Ok((name, rows))
+        let origin = Origin { recipe: 0, seq: self.state.mirror(self.scope)?.seq + 1 };
+        let plan = PlanFile::open(self.state, file)?;
+        baseline_file(self.state, self.scope, &plan, origin, |_, row| row.why == Why::Due)
     }
 
     /// Rows that are not gone.

@@ -52,6 +52,13 @@ pub(crate) struct PlannedTarget {
     pub(crate) open_holds: usize,
 }
 
+/// What a plan is called before it is recorded.
+struct PlanId {
+    name: String,
+    /// Its number among all plans.
+    seq: i64,
+}
+
 /// A plan that is written down.
 pub(crate) struct Planned {
     pub(crate) record: PlanRecord,
@@ -66,7 +73,7 @@ impl Planner<'_> {
     /// # Errors
     /// Those of sources, SQL, state and disk.
     pub(crate) async fn plan(&self, targets: Vec<(Target, Look)>) -> Result<Planned> {
-        let id = ulid::Ulid::generate().to_string();
+        let id = PlanId { name: ulid::Ulid::generate().to_string(), seq: self.state.next_plan()? };
         let mut planned: Vec<Option<PlannedTarget>> = targets.iter().map(|_| None).collect();
         let order = parents_first(&targets.iter().map(|(target, _)| target).collect::<Vec<_>>());
         let mut targets: Vec<Option<(Target, Look)>> = targets.into_iter().map(Some).collect();
@@ -82,7 +89,7 @@ impl Planner<'_> {
         Ok(Planned { record, targets, ended: None })
     }
 
-    fn record(&self, id: String, targets: &[PlannedTarget]) -> Result<PlanRecord> {
+    fn record(&self, id: PlanId, targets: &[PlannedTarget]) -> Result<PlanRecord> {
         let due: Vec<String> = targets
             .iter()
             .map(|planned| format!("{}:{:032x}", planned.target.name, planned.difference.counts.due_digest))
@@ -97,9 +104,9 @@ impl Planner<'_> {
                 rows: planned.difference.rows,
             })
             .collect();
-        let mut record = PlanRecord {
-            seq: 0,
-            id,
+        let record = PlanRecord {
+            seq: id.seq,
+            id: id.name,
             run: self.run.to_owned(),
             pipeline: self.pipeline.to_owned(),
             state: PlanState::Open,
@@ -108,14 +115,14 @@ impl Planner<'_> {
             sinks,
         };
         if !self.trial {
-            record.seq = self.state.add_plan(&record)?;
+            self.state.add_plan(&record)?;
         }
         Ok(record)
     }
 
     async fn plan_target(
         &self,
-        plan: &str,
+        plan: &PlanId,
         target: Target,
         look: &Look,
         planned: &[Option<PlannedTarget>],
@@ -161,7 +168,8 @@ impl Planner<'_> {
             budget: self.budget,
             work: self.work,
             about,
-            file: format!("plans/{plan}-{}.parquet", target.scope.0),
+            file: format!("plans/{}-{}.parquet", plan.name, target.scope.0),
+            seq: plan.seq,
         };
         let mut difference = diff.run().await?;
         let superseded: Vec<Hash> = waiting.into_iter().filter(|key| !diff.judge.still_waiting.contains(key)).collect();
@@ -173,7 +181,7 @@ impl Planner<'_> {
             }
         }
         let first_load = self.production && Baseline::open(self.state, target.scope)?.is_empty();
-        let new_holds = self.holds(plan, &target, &difference.counts, first_load, &holds);
+        let new_holds = self.holds(&plan.name, &target, &difference.counts, first_load, &holds);
         self.hold(&mut difference, &new_holds, &approved)?;
         if !self.trial {
             self.state.set_holds(target.scope, &new_holds)?;

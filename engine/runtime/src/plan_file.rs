@@ -1,21 +1,30 @@
 //! A plan's file: every change of one sink, ascending by key hash. Before the load it is the queue,
-//! after it the journal. Its columns, which any Parquet reader opens:
+//! after it the journal. It has the columns of a baseline file ([`table`](crate::table)), filled in as if every row
+//! were acked, so that a plan of which that came true becomes a file of the baseline as it is. Besides, for any
+//! Parquet reader:
 //!
 //! | column | meaning |
 //! |---|---|
-//! | `obmen_key` | 16 bytes: hash of the key; the file is sorted by it |
 //! | `obmen_row` | 16 bytes: hash of the compared columns; zeros for a delete |
+//! | `obmen_created` | number of the plan that created the key at the other side: this one's for a create |
+//! | `obmen_acked` | this plan's number |
 //! | `obmen_op` | `create`, `update`, `delete` |
 //! | `obmen_why` | `due`, or why it is not sent: see [`Why`] |
 //! | `obmen_doubt` | the key was sent before without evidence of the result |
-//! | `obmen_created` | number of the plan that created the key at the other side; −1 for this one |
 //! | `obmen_note` | a text for people: the check that failed, whom the row waits for |
-//! | `new`, `old` | the values to be sent (of a delete: the last known), and those known before |
+//! | the others | the values to be sent; of a delete: the last known |
+//! | `obmen_old` | the values known before, all NULL where nothing was; a plan before which nothing at all was known has no such column |
+//!
+//! Files of format 1 have `new` and `old` records instead of values, and −1 for a plan that creates.
 
 use crate::hash::Hash;
 use crate::state::{LoadPart, State};
-use crate::table::{CREATED, FileWriter, KEY, ROW, RowFile, hash_array, hash_at, hash_field};
-use arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, StructArray};
+use crate::table::{
+    ACKED, CREATED, FileWriter, GONE, KEY, OURS, ROW, RowFile, baseline_fields, hash_array, hash_at,
+};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray, StructArray, new_null_array};
+use arrow::compute::and_not;
+use arrow::compute::kernels::cmp::eq;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use obmen_sdk::{Error, Op, Result};
 use std::collections::BTreeSet;
@@ -26,9 +35,20 @@ const WHY: &str = "obmen_why";
 const DOUBT: &str = "obmen_doubt";
 const NOTE: &str = "obmen_note";
 /// The columns of a row without its values.
-const BARE: [&str; 7] = [KEY, ROW, OP, WHY, DOUBT, CREATED, NOTE];
-const NEW: &str = "new";
-const OLD: &str = "old";
+const BARE: [&str; 8] = [KEY, ROW, OP, WHY, DOUBT, CREATED, ACKED, NOTE];
+const OLD: &str = "obmen_old";
+/// The values in files of format 1.
+const NEW_1: &str = "new";
+const OLD_1: &str = "old";
+
+/// What the rows of a plan are evidence of once they are acked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    /// The recipe of their hashes.
+    pub(crate) recipe: i64,
+    /// The number of the plan.
+    pub(crate) seq: i64,
+}
 
 /// Whether a change is sent, and if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,44 +143,44 @@ pub(crate) struct PlanRows {
     pub(crate) old: RecordBatch,
 }
 
-/// The columns of a plan file for a target with the columns `values`.
-pub(crate) fn plan_schema(values: &SchemaRef) -> SchemaRef {
-    let record = DataType::Struct(values.fields().clone());
-    Arc::new(Schema::new(vec![
-        hash_field(KEY),
-        hash_field(ROW),
+/// The columns of a plan file for a target with the columns `values`; `old`: something may be known before.
+pub(crate) fn plan_schema(values: &SchemaRef, old: bool) -> SchemaRef {
+    let mut fields = baseline_fields();
+    fields.extend([
         Field::new(OP, DataType::Utf8, false),
         Field::new(WHY, DataType::Utf8, false),
         Field::new(DOUBT, DataType::Boolean, false),
-        Field::new(CREATED, DataType::Int64, false),
         Field::new(NOTE, DataType::Utf8, true),
-        Field::new(NEW, record.clone(), true),
-        Field::new(OLD, record, true),
-    ]))
+    ]);
+    fields.extend(values.fields().iter().map(|field| field.as_ref().clone()));
+    fields.extend(old.then(|| Field::new(OLD, DataType::Struct(values.fields().clone()), true)));
+    Arc::new(Schema::new(fields))
 }
 
 impl PlanRows {
-    /// The rows as a batch of [`plan_schema`].
-    pub(crate) fn batch(&self) -> Result<RecordBatch> {
+    /// The rows as a batch of `schema`, which is that of [`plan_schema`].
+    pub(crate) fn batch(&self, origin: Origin, schema: &SchemaRef) -> Result<RecordBatch> {
         let rows = &self.rows;
-        let keys: Vec<Hash> = rows.iter().map(|row| row.key).collect();
-        let hashes: Vec<Hash> = rows.iter().map(|row| row.row).collect();
         let text = |of: fn(&PlanRow) -> &'static str| rows.iter().map(of).map(Some).collect::<StringArray>();
-        let record = |batch: &RecordBatch| StructArray::from(batch.clone());
-        Ok(RecordBatch::try_new(
-            plan_schema(self.new.schema_ref()),
-            vec![
-                hash_array(&keys),
-                hash_array(&hashes),
-                Arc::new(text(|row| row.op.name())),
-                Arc::new(text(|row| row.why.name())),
-                Arc::new(rows.iter().map(|row| Some(row.doubt)).collect::<BooleanArray>()),
-                Arc::new(rows.iter().map(|row| row.created).collect::<Int64Array>()),
-                Arc::new(rows.iter().map(|row| row.note.clone()).collect::<StringArray>()),
-                Arc::new(record(&self.new)),
-                Arc::new(record(&self.old)),
-            ],
-        )?)
+        let mut columns = baseline_columns(rows, origin);
+        columns.extend([
+            Arc::new(text(|row| row.op.name())) as ArrayRef,
+            Arc::new(text(|row| row.why.name())),
+            Arc::new(rows.iter().map(|row| Some(row.doubt)).collect::<BooleanArray>()),
+            Arc::new(rows.iter().map(|row| row.note.as_deref()).collect::<StringArray>()),
+        ]);
+        columns.extend(self.new.columns().iter().map(Arc::clone));
+        if schema.index_of(OLD).is_ok() {
+            columns.push(Arc::new(StructArray::from(self.old.clone())));
+        }
+        Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+    }
+
+    /// The rows as those of a baseline, with its columns `schema`.
+    pub(crate) fn baseline_batch(&self, origin: Origin, schema: &SchemaRef) -> Result<RecordBatch> {
+        let mut columns = baseline_columns(&self.rows, origin);
+        columns.extend(self.new.columns().iter().map(Arc::clone));
+        Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
     }
 
     fn of(batch: &RecordBatch) -> Result<Self> {
@@ -169,8 +189,47 @@ impl PlanRows {
             // the records of a row are never NULL themselves
             Ok::<_, Error>(RecordBatch::from(array.clone()))
         };
-        Ok(Self { rows: rows_of(batch)?, new: record(NEW)?, old: record(OLD)? })
+        let (new, old) = if is_format_1(batch.schema_ref()) {
+            (record(NEW_1)?, record(OLD_1)?)
+        } else {
+            let new = batch.project(&values_in(batch.schema_ref()))?;
+            let old = batch.column_by_name(OLD).map(|_| record(OLD));
+            let old = old.unwrap_or_else(|| nothing_known(new.schema_ref(), new.num_rows()))?;
+            (new, old)
+        };
+        Ok(Self { rows: rows_of(batch)?, new, old })
     }
+}
+
+/// The columns of [`baseline_fields`] for rows that are acked.
+fn baseline_columns(rows: &[PlanRow], origin: Origin) -> Vec<ArrayRef> {
+    let keys: Vec<Hash> = rows.iter().map(|row| row.key).collect();
+    let hashes: Vec<Hash> = rows.iter().map(|row| row.row).collect();
+    let created = rows.iter().map(|row| if row.created < 0 { origin.seq } else { row.created });
+    vec![
+        hash_array(&keys),
+        hash_array(&hashes),
+        Arc::new(Int64Array::from(vec![origin.recipe; rows.len()])),
+        Arc::new(rows.iter().map(|row| Some(row.op == Op::Delete)).collect::<BooleanArray>()),
+        Arc::new(created.collect::<Int64Array>()),
+        Arc::new(Int64Array::from(vec![origin.seq; rows.len()])),
+    ]
+}
+
+/// Values of rows of which nothing was known.
+pub(crate) fn nothing_known(schema: &SchemaRef, rows: usize) -> Result<RecordBatch> {
+    let columns = schema.fields().iter().map(|field| new_null_array(field.data_type(), rows)).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+}
+
+fn is_format_1(schema: &Schema) -> bool {
+    schema.index_of(GONE).is_err()
+}
+
+/// Which columns are values.
+fn values_in(schema: &Schema) -> Vec<usize> {
+    (0..schema.fields().len()).filter(|at| !schema.field(*at).name().starts_with(OURS)).collect()
 }
 
 /// A plan file that can be read.
@@ -187,10 +246,31 @@ impl PlanFile {
 
     /// The columns of the values.
     pub(crate) fn value_schema(&self) -> Result<SchemaRef> {
-        match self.file.schema().field_with_name(NEW)?.data_type() {
-            DataType::Struct(fields) => Ok(Arc::new(Schema::new(fields.clone()))),
-            _ => Err(damaged(NEW)),
+        let schema = self.file.schema();
+        if !is_format_1(schema) {
+            return Ok(Arc::new(schema.project(&values_in(schema))?));
         }
+        match schema.field_with_name(NEW_1)?.data_type() {
+            DataType::Struct(fields) => Ok(Arc::new(Schema::new(fields.clone()))),
+            _ => Err(damaged(NEW_1)),
+        }
+    }
+
+    /// How many rows are creates and how many are deletes of what was there; `None` where the file is not one a
+    /// baseline can take over.
+    pub(crate) fn creates_and_deletes(&self) -> Result<Option<(u64, u64)>> {
+        if is_format_1(self.file.schema()) {
+            return Ok(None);
+        }
+        let (mut creates, mut deletes) = (0, 0);
+        for batch in self.file.scan(&[GONE, CREATED, ACKED])? {
+            let batch = batch?;
+            let gone = column(&batch, GONE)?.as_boolean_opt().ok_or_else(|| damaged(GONE))?;
+            let here = eq(longs(&batch, CREATED)?, longs(&batch, ACKED)?)?;
+            creates += and_not(&here, gone)?.true_count() as u64;
+            deletes += and_not(gone, &here)?.true_count() as u64;
+        }
+        Ok(Some((creates, deletes)))
     }
 
     /// All rows without their values, in order.
@@ -201,13 +281,20 @@ impl PlanFile {
 
     /// All rows with their values, in order.
     pub(crate) fn scan_values(&self) -> Result<impl Iterator<Item = Result<PlanRows>> + use<>> {
-        let batches = self.file.scan(&[KEY, ROW, OP, WHY, DOUBT, CREATED, NOTE, NEW, OLD])?;
+        let schema = self.file.schema();
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let batches = self.file.scan(&names)?;
         Ok(batches.map(|batch| PlanRows::of(&batch?)))
     }
 
     /// The rows at `rows` (ascending), with their values.
     pub(crate) fn rows(&self, rows: &[u64]) -> Result<PlanRows> {
         PlanRows::of(&self.file.rows(rows)?)
+    }
+
+    /// The rows at `rows` (ascending), with their values, some thousands at a time.
+    pub(crate) fn pieces(&self, rows: &[u64]) -> Result<impl Iterator<Item = Result<PlanRows>> + Send + use<>> {
+        Ok(self.file.batches_of(rows)?.map(|batch| PlanRows::of(&batch?)))
     }
 
     /// The numbers and rows of a load's part: the due rows from its first to its last, those left out excepted.
@@ -228,13 +315,14 @@ impl PlanFile {
     /// Writes the file again as `name` with other reasons; the values stay.
     pub(crate) fn rewrite(&self, state: &State, name: &str, why: impl Fn(&PlanRow) -> Why) -> Result<u64> {
         let schema = Arc::clone(self.file.schema());
-        let mut writer = FileWriter::create(state.folder(), name, schema, state.durability())?;
-        for batch in self.scan_values()? {
-            let mut batch = batch?;
-            for row in &mut batch.rows {
-                row.why = why(row);
-            }
-            writer.write(&batch.batch()?)?;
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let mut writer = FileWriter::create(state.folder(), name, Arc::clone(&schema), state.durability())?;
+        for batch in self.file.scan(&names)? {
+            let batch = batch?;
+            let whys: StringArray = rows_of(&batch)?.iter().map(|row| Some(why(row).name())).collect();
+            let mut columns = batch.columns().to_vec();
+            columns[schema.index_of(WHY)?] = Arc::new(whys);
+            writer.write(&RecordBatch::try_new(Arc::clone(&schema), columns)?)?;
         }
         writer.finish()
     }
@@ -246,7 +334,8 @@ fn rows_of(batch: &RecordBatch) -> Result<Vec<PlanRow>> {
     let texts = |name: &str| column(batch, name)?.as_string_opt::<i32>().ok_or_else(|| damaged(name));
     let (ops, whys, notes) = (texts(OP)?, texts(WHY)?, texts(NOTE)?);
     let doubts = column(batch, DOUBT)?.as_boolean_opt().ok_or_else(|| damaged(DOUBT))?;
-    let created = column(batch, CREATED)?.as_primitive_opt::<Int64Type>().ok_or_else(|| damaged(CREATED))?;
+    let created = longs(batch, CREATED)?;
+    let acked = batch.column_by_name(ACKED).and_then(|array| array.as_primitive_opt::<Int64Type>());
     (0..batch.num_rows())
         .map(|at| {
             let op = match ops.value(at) {
@@ -261,14 +350,21 @@ fn rows_of(batch: &RecordBatch) -> Result<Vec<PlanRow>> {
                 op,
                 why: Why::of(whys.value(at)).ok_or_else(|| damaged(WHY))?,
                 doubt: doubts.value(at),
-                created: created.value(at),
+                created: match acked {
+                    Some(acked) if acked.value(at) == created.value(at) => -1,
+                    _ => created.value(at),
+                },
                 note: notes.is_valid(at).then(|| notes.value(at).to_owned()),
             })
         })
         .collect()
 }
 
-fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a arrow::array::ArrayRef> {
+fn longs<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a Int64Array> {
+    column(batch, name)?.as_primitive_opt::<Int64Type>().ok_or_else(|| damaged(name))
+}
+
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
     batch.column_by_name(name).ok_or_else(|| damaged(name))
 }
 

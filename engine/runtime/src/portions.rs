@@ -1,5 +1,6 @@
 //! What goes together: the due rows of a plan, portion by portion, read from its files as they are needed.
 
+use crate::ahead::Ahead;
 use crate::plan_file::{PlanFile, PlanRow, Why};
 use obmen_sdk::Result;
 use std::collections::{BTreeSet, VecDeque};
@@ -114,14 +115,14 @@ impl Portions {
 
 /// The due rows of a file with their numbers.
 struct DueRows {
-    batches: Box<dyn Iterator<Item = Result<Vec<PlanRow>>> + Send>,
+    batches: Ahead<Vec<PlanRow>>,
     rows: std::vec::IntoIter<PlanRow>,
     next: u64,
 }
 
 impl DueRows {
     fn open(file: &PlanFile) -> Result<Self> {
-        Ok(Self { batches: Box::new(file.scan()?), rows: Vec::new().into_iter(), next: 0 })
+        Ok(Self { batches: Ahead::start(file.scan()?)?, rows: Vec::new().into_iter(), next: 0 })
     }
 }
 

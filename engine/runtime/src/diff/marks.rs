@@ -55,7 +55,7 @@ impl Marks {
     }
 
     /// The marks of the ranges `from..to`, in the order they came within each range.
-    pub(super) fn read(&mut self, from: usize, to: usize) -> Result<Vec<u8>> {
+    pub(super) fn read(&self, from: usize, to: usize) -> Result<Vec<u8>> {
         let mut all = Vec::with_capacity((from..to).map(|range| self.bytes(range)).sum());
         for range in from..to {
             for run in self.spilled.read(range)? {

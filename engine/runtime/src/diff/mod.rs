@@ -23,15 +23,15 @@ mod values;
 
 pub(crate) use decide::{Approved, Counts, Judge, Parents};
 
+use crate::ahead::Ahead;
 use crate::hash::Hash;
-use crate::plan_file::{PlanFile, PlanRows, Why, plan_schema};
+use crate::plan_file::{Origin, PlanFile, PlanRows, Why, nothing_known, plan_schema};
 use crate::sql::Sql;
 use crate::state::State;
 use crate::table::{Baseline, BaselineCursor, Beside, FileWriter, Known};
 use crate::target::{Target, TargetCheck};
 use arrow::compute::interleave_record_batch;
-use arrow::datatypes::SchemaRef;
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow::record_batch::RecordBatch;
 use decide::{Decision, Values};
 use futures::TryStreamExt;
 use marks::Marks;
@@ -81,6 +81,8 @@ pub(crate) struct Diff<'a> {
     pub(crate) about: About,
     /// The file to write, in the state's folder.
     pub(crate) file: String,
+    /// The number of the plan it is of.
+    pub(crate) seq: i64,
 }
 
 /// Which keys a diff is about.
@@ -132,17 +134,18 @@ impl Diff<'_> {
             || baseline.has_other_recipes(self.target.recipe)?;
         let mut counts = Counts::default();
         let wish = Wish { marks: true, values: at_once, only: self.about.keys() };
-        let (mut marked, mut taken) = self.read(wish, &mut counts).await?;
-        let mut writer = self.writer()?;
+        let (marked, mut taken) = self.read(wish, &mut counts).await?;
+        let marked = Arc::new(marked);
+        let mut writer = self.writer(!baseline.is_empty())?;
         let mut counted = counts.clone();
-        let waiting = if at_once { None } else { self.walk(&baseline, &mut marked, &mut counted).await? };
+        let waiting = if at_once { None } else { self.walk(&baseline, &marked, &mut counted).await? };
         if let Some(decisions) = waiting {
             let only: KeySet = decisions.iter().filter(|decision| decision.is_new()).map(Decision::key).collect();
             if !only.is_empty() {
                 let wish = Wish { marks: false, values: true, only: Some(Arc::new(only)) };
                 (_, taken) = self.read(wish, &mut Counts::default()).await?;
             }
-            self.write(&decisions, &baseline, &mut taken, &mut writer)?;
+            self.write(&decisions, &baseline, taken, &mut writer)?;
             return self.finish(writer, counted);
         }
         if !at_once {
@@ -150,12 +153,12 @@ impl Diff<'_> {
             let wish = Wish { marks: false, values: true, only: None };
             (_, taken) = self.read(wish, &mut Counts::default()).await?;
         }
-        self.walk_and_write(&baseline, &mut marked, &mut taken, &mut counts, &mut writer).await?;
+        self.walk_and_write(&baseline, marked, taken, &mut counts, &mut writer).await?;
         self.finish(writer, counts)
     }
 
-    fn writer(&self) -> Result<Beside> {
-        let schema = plan_schema(&self.target.schema);
+    fn writer(&self, old: bool) -> Result<Beside> {
+        let schema = plan_schema(&self.target.schema, old);
         Beside::start(FileWriter::create(self.state.folder(), &self.file, schema, self.state.durability())?)
     }
 
@@ -210,14 +213,15 @@ impl Diff<'_> {
     async fn walk(
         &mut self,
         baseline: &Baseline,
-        marked: &mut Marked,
+        marked: &Arc<Marked>,
         counts: &mut Counts,
     ) -> Result<Option<Vec<Decision>>> {
         let most = self.budget / 2 / size_of::<Decision>();
         let mut before = self.about.known(baseline)?;
         let mut all = Vec::new();
-        for (from, to) in ranges(|range| marked.bytes(range)) {
-            let rows = marked.rows(self.target, from, to)?;
+        let (target, marks) = (Arc::clone(self.target), Arc::clone(marked));
+        for rows in pieces(|range| marked.bytes(range), move |from, to| marks.rows(&target, from, to))? {
+            let rows = rows?;
             let known = before.of(&rows, baseline)?;
             all.append(&mut self.decide(&rows, &known, None, baseline, counts).await?);
             if all.len() > most {
@@ -230,15 +234,19 @@ impl Diff<'_> {
     async fn walk_and_write(
         &mut self,
         baseline: &Baseline,
-        marked: &mut Marked,
-        taken: &mut Taken,
+        marked: Arc<Marked>,
+        taken: Taken,
         counts: &mut Counts,
         writer: &mut Beside,
     ) -> Result<()> {
         let mut before = self.about.known(baseline)?;
-        for (from, to) in ranges(|range| marked.bytes(range) + taken.bytes(range)) {
-            let rows = marked.rows(self.target, from, to)?;
-            let values = taken.values(self.target, from, to)?;
+        let (target, taken) = (Arc::clone(self.target), Arc::new(taken));
+        let bytes = |range| marked.bytes(range) + taken.bytes(range);
+        let (marks, values) = (Arc::clone(&marked), Arc::clone(&taken));
+        for piece in pieces(bytes, move |from, to| {
+            Ok((marks.rows(&target, from, to)?, values.values(&target, from, to)?))
+        })? {
+            let (rows, values) = piece?;
             let known = before.of(&rows, baseline)?;
             let decisions = self.decide(&rows, &known, Some(&values), baseline, counts).await?;
             self.write_with(&decisions, &values, baseline, writer)?;
@@ -250,13 +258,18 @@ impl Diff<'_> {
     }
 
     /// Writes decisions (ascending) whose values were read after them.
-    fn write(&self, decisions: &[Decision], baseline: &Baseline, taken: &mut Taken, writer: &mut Beside) -> Result<()> {
+    fn write(&self, decisions: &[Decision], baseline: &Baseline, taken: Taken, writer: &mut Beside) -> Result<()> {
         let mut left = decisions;
-        for (from, to) in ranges(|range| taken.bytes(range)) {
-            let inside = end_of(to - 1).map_or(left.len(), |end| left.partition_point(|decision| decision.key() < end));
+        let (target, taken) = (Arc::clone(self.target), Arc::new(taken));
+        let values = Arc::clone(&taken);
+        for piece in pieces(|range| taken.bytes(range), move |from, to| {
+            Ok((end_of(to - 1), values.values(&target, from, to)?))
+        })? {
+            let (end, values) = piece?;
+            let inside = end.map_or(left.len(), |end| left.partition_point(|decision| decision.key() < end));
             let (now, later) = left.split_at(inside);
             if !now.is_empty() {
-                self.write_with(now, &taken.values(self.target, from, to)?, baseline, writer)?;
+                self.write_with(now, &values, baseline, writer)?;
             }
             left = later;
         }
@@ -270,8 +283,10 @@ impl Diff<'_> {
         baseline: &Baseline,
         writer: &mut Beside,
     ) -> Result<()> {
+        let origin = Origin { recipe: self.target.recipe, seq: self.seq };
+        let schema = plan_schema(&self.target.schema, !baseline.is_empty());
         for chunk in decisions.chunks(CHUNK) {
-            writer.write(self.plan_rows(chunk, values, baseline)?.batch()?)?;
+            writer.write(self.plan_rows(chunk, values, baseline)?.batch(origin, &schema)?)?;
         }
         Ok(())
     }
@@ -309,7 +324,7 @@ impl Diff<'_> {
         let known: Vec<Known> = decisions.iter().filter_map(|decision| decision.known).collect();
         let old = baseline.values(&known, &self.target.schema)?;
         let lost = self.lost_values(decisions)?;
-        let nothing = null_row(&self.target.schema)?;
+        let nothing = nothing_known(&self.target.schema, 1)?;
         let sources = [&values.batch, &old, &lost, &nothing];
         let (mut new_order, mut old_order) = (Vec::new(), Vec::new());
         let (mut next_old, mut next_lost) = (0, 0);
@@ -331,8 +346,14 @@ impl Diff<'_> {
         }
         Ok(PlanRows {
             rows: decisions.iter().map(|decision| decision.row.clone()).collect(),
-            new: interleave_record_batch(&sources, &new_order)?,
-            old: interleave_record_batch(&sources, &old_order)?,
+            new: match run_of_first(&new_order) {
+                Some(start) => values.batch.slice(start, decisions.len()),
+                None => interleave_record_batch(&sources, &new_order)?,
+            },
+            old: match known.is_empty() {
+                true => nothing_known(&self.target.schema, decisions.len())?,
+                false => interleave_record_batch(&sources, &old_order)?,
+            },
         })
     }
 
@@ -387,9 +408,9 @@ impl Marked {
         self.owners.bytes(range) + self.children.iter().map(|child| child.bytes(range)).sum::<usize>()
     }
 
-    fn rows(&mut self, target: &Target, from: usize, to: usize) -> Result<Rows> {
+    fn rows(&self, target: &Target, from: usize, to: usize) -> Result<Rows> {
         let owners = self.owners.read(from, to)?;
-        let children = self.children.iter_mut().map(|child| child.read(from, to)).collect::<Result<Vec<_>>>()?;
+        let children = self.children.iter().map(|child| child.read(from, to)).collect::<Result<Vec<_>>>()?;
         Ok(Rows::of_marks(target, &owners, &children, (start_of(from), end_of(to - 1))))
     }
 }
@@ -399,11 +420,19 @@ impl Taken {
         self.owners.bytes(range) + self.children.iter().map(|child| child.bytes(range)).sum::<usize>()
     }
 
-    fn values(&mut self, target: &Target, from: usize, to: usize) -> Result<ValuesOfRows> {
+    fn values(&self, target: &Target, from: usize, to: usize) -> Result<ValuesOfRows> {
         let owners = self.owners.read(from, to)?;
-        let children = self.children.iter_mut().map(|child| child.read(from, to)).collect::<Result<Vec<_>>>()?;
+        let children = self.children.iter().map(|child| child.read(from, to)).collect::<Result<Vec<_>>>()?;
         ValuesOfRows::build(target, &owners, &children)
     }
+}
+
+/// Puts neighbouring ranges that fit in memory together, ahead of the work on those before.
+fn pieces<T: Send + 'static>(
+    bytes: impl Fn(usize) -> usize,
+    mut make: impl FnMut(usize, usize) -> Result<T> + Send + 'static,
+) -> Result<Ahead<T>> {
+    Ahead::start(ranges(bytes).into_iter().map(move |(from, to)| make(from, to)))
 }
 
 /// Neighbouring ranges that fit in memory together.
@@ -420,6 +449,12 @@ fn ranges(bytes: impl Fn(usize) -> usize) -> Vec<(usize, usize)> {
     }
     all.push((from, RANGES));
     all
+}
+
+/// Where places begin, if they are neighbouring rows of the first batch.
+fn run_of_first(places: &[(usize, usize)]) -> Option<usize> {
+    let (_, start) = *places.first()?;
+    places.iter().zip(start..).all(|(place, at)| *place == (0, at)).then_some(start)
 }
 
 /// The range a hash is in.
@@ -465,12 +500,6 @@ impl Counts {
         }
         Ok(())
     }
-}
-
-fn null_row(schema: &SchemaRef) -> Result<RecordBatch> {
-    let columns = schema.fields().iter().map(|field| arrow::array::new_null_array(field.data_type(), 1)).collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(1));
-    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }
 
 /// Whether an operation counts against a guard, and which.

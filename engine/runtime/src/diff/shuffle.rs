@@ -55,7 +55,7 @@ impl Shuffle {
     }
 
     /// All rows of the ranges `from..to`, as one batch.
-    pub(super) fn read(&mut self, from: usize, to: usize) -> Result<RecordBatch> {
+    pub(super) fn read(&self, from: usize, to: usize) -> Result<RecordBatch> {
         let mut batches = Vec::new();
         for range in from..to {
             for run in self.spilled.read(range)? {

@@ -210,6 +210,7 @@ impl Engine<'_> {
             work,
             about: crate::diff::About::Everything,
             file: format!("plans/shown-{}.parquet", ulid::Ulid::generate()),
+            seq: 0,
         };
         let difference = diff.run().await?;
         Ok((difference.file, difference.counts))

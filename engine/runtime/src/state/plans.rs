@@ -132,28 +132,36 @@ impl State {
         rows.collect::<rusqlite::Result<_>>().map_err(sql_error)
     }
 
+    /// The number of the next plan: it stands in the plan's files, which are written before the plan is recorded.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn next_plan(&self) -> Result<i64> {
+        let sql = "SELECT seq + 1 FROM sqlite_sequence WHERE name = 'plans'";
+        Ok(self.db.query_row(sql, [], |row| row.get(0)).optional().map_err(sql_error)?.unwrap_or(1))
+    }
+
     /// Records a plan whose files are synced; older open plans of the pipeline are superseded.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn add_plan(&self, plan: &PlanRecord) -> Result<i64> {
+    pub fn add_plan(&self, plan: &PlanRecord) -> Result<()> {
         self.transaction(|db| {
             db.execute(
                 "UPDATE plans SET state = 'superseded' WHERE pipeline = ?1 AND state = 'open'",
                 [&plan.pipeline],
             )?;
             db.execute(
-                "INSERT INTO plans (id, run, pipeline, state, digest, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![plan.id, plan.run, plan.pipeline, plan.state.name(), plan.digest, micros(plan.created)],
+                "INSERT INTO plans (id, run, pipeline, state, digest, created, seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![plan.id, plan.run, plan.pipeline, plan.state.name(), plan.digest, micros(plan.created), plan.seq],
             )?;
-            let seq = db.last_insert_rowid();
             for sink in &plan.sinks {
                 db.execute(
                     "INSERT INTO plan_sinks (plan, scope, recipe, file, rows) VALUES (?1, ?2, ?3, ?4, ?5)",
                     params![plan.id, sink.scope.0, sink.recipe, sink.file, signed(sink.rows)],
                 )?;
             }
-            Ok(seq)
+            Ok(())
         })
     }
 

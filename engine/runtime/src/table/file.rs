@@ -137,6 +137,12 @@ impl RowFile {
         self.rows_with(None, rows)
     }
 
+    /// All columns of the rows at `rows` (ascending), in batches.
+    pub(crate) fn batches_of(&self, rows: &[u64]) -> Result<impl Iterator<Item = Result<RecordBatch>> + Send + use<>> {
+        let reader = self.reader(None, Some(&ranges_of(rows)), BATCH_ROWS)?;
+        Ok(self.batches(reader))
+    }
+
     /// The columns `names` that the file has, of the rows at `rows` (ascending), as one batch.
     pub(super) fn rows_with(&self, names: Option<&[&str]>, rows: &[u64]) -> Result<RecordBatch> {
         let reader = self.reader(names, Some(&ranges_of(rows)), BATCH_ROWS)?;
@@ -315,7 +321,8 @@ fn unreadable(error: &ParquetError, path: &Path) -> Error {
 
 /// A file of the state that cannot be believed, and what to do.
 pub(super) fn damaged(how: &str, path: &Path) -> Error {
-    let advice = if path.parent().is_some_and(|folder| folder.ends_with("baseline")) {
+    let holds_rows = |folder: &Path| folder.ends_with("baseline") || folder.ends_with("plans");
+    let advice = if path.parent().is_some_and(holds_rows) {
         "restore the state from a backup, or give this baseline up with `obmen baseline forget` and take over what \
          the other side has with `obmen baseline adopt`"
     } else {

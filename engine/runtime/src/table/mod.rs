@@ -1,7 +1,7 @@
 //! Keyed tables: rows by key in immutable Parquet files, each sorted by the key's hash.
 //!
 //! A commit writes one file, syncs it, and only then names it in the state; later files win over
-//! earlier ones, key by key. When the newer files together have reached a quarter of an older one they
+//! earlier ones, key by key. Where a plan was acked as a whole, its file is that file. When the newer files together have reached a quarter of an older one they
 //! are merged with it. The columns of a baseline file, which any Parquet reader opens:
 //!
 //! | column | meaning |
@@ -14,8 +14,8 @@
 //! | `obmen_acked` | number of the plan whose evidence this row is |
 //! | the others | the values: key, mapped columns, one list of records per child |
 //!
-//! **Version.** The metadata of every file says `obmen.format` = 1; a newer one is refused. Files
-//! without it are those of the first version, which had no checksums.
+//! **Version.** The metadata of every file says `obmen.format` = 2; a newer one is refused. Files of 1 differ in
+//! how plans keep values ([`plan_file`](crate::plan_file)); those without it are older, and have no checksums.
 //!
 //! **Looking up.** Pages are small, and the page index says the first hash of each page: a key is found
 //! in one page of `obmen_key`, and only the pages with that row are read of the other columns.

@@ -24,8 +24,8 @@ const GROUP_BYTES: usize = 16 << 20;
 const DICTIONARY_BYTES: usize = 16 << 10;
 /// The name of the version in a file's metadata.
 pub(super) const FORMAT_NAME: &str = "obmen.format";
-/// The version of the files.
-pub(super) const FORMAT: u32 = 1;
+/// The version of the files: since 2, plans have their values as a baseline has.
+pub(super) const FORMAT: u32 = 2;
 
 /// A file being written. Dropped without [`finish`](Self::finish), it leaves nothing behind but a
 /// temporary file that the next run removes.

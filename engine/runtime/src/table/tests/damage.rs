@@ -150,11 +150,11 @@ fn a_file_of_a_newer_version_is_refused_with_its_version() {
     let batch = file_batch(1, &BTreeMap::from([(1, some("a"))]));
     let file = std::fs::File::create(folder.path().join("baseline/new.parquet")).unwrap();
     let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
-    let said = parquet::file::metadata::KeyValue::new("obmen.format".to_owned(), "2".to_owned());
+    let said = parquet::file::metadata::KeyValue::new("obmen.format".to_owned(), "99".to_owned());
     writer.append_key_value_metadata(said);
     writer.write(&batch).unwrap();
     writer.close().unwrap();
     let error = RowFile::open(state.folder(), "baseline/new.parquet").unwrap_err();
     assert!(is_state_error(&error));
-    assert!(error.to_string().contains("format 2") && error.to_string().contains("use the obmen"), "{error}");
+    assert!(error.to_string().contains("format 99") && error.to_string().contains("use the obmen"), "{error}");
 }
