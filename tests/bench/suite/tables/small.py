@@ -10,6 +10,7 @@ from ..contest import Contestant, Standing, contest
 from ..measure import Measurement
 from ..obmen import QUIET, Project
 from ..report import Requirement, Section, value
+from ..snapshots import Snapshots
 
 TITLE = "a run that finds nothing, and validate"
 VALIDATIONS = 20  # a call is so short that the machine's noise needs many
@@ -27,6 +28,13 @@ def measure(bench: Bench) -> Section:
         Contestant("one price changed", trade.one_change, ours=True),
     ]
     runs = contest("small", bench.rounds, steps)
+    table = Snapshots(bench, "diff", offers, 10)
+    table_steps = [
+        Contestant("table, first load", table.first_load, ours=True),
+        Contestant("table, other rows", table.changes, ours=True),
+        Contestant("table, nothing changed", table.no_changes, ours=True),
+    ]
+    alone = contest("small", bench.rounds, table_steps)
     one, many = Project(bench, "small", "validate-1"), Project(bench, "small", "validate-101")
     _multiply(many)
     validations = [
@@ -35,11 +43,13 @@ def measure(bench: Bench) -> Section:
     ]
     checks = contest("small", VALIDATIONS, validations)
     rows = sum(trade.known[name] for name in ("goods", "prices", "stock"))
-    section = Section("small", TITLE, [f"{offers} offers, {rows - offers} prices and stocks, CSV."])
-    section.add(runs)
+    described = [f"{offers} offers, {rows - offers} prices and stocks, CSV.", f"`table`: {offers} rows × 10 columns, Parquet."]
+    section = Section("small", TITLE, described)
+    section.add(runs + alone)
     section.add(checks, ("wall ms", lambda standing: f"{standing.wall * 1000:.1f}"))
     section.requirements = [
-        Requirement("nothing changed", "s", value(runs[1], "wall"), 2),
+        Requirement("table, nothing changed", "s", value(alone[2], "wall"), 2),
+        Requirement("offers with their parts, nothing changed", "s", value(runs[1], "wall"), 2),
         Requirement("validate, 1 pipeline", "ms", _milliseconds(checks[0]), 50),
     ]
     return section
