@@ -1,9 +1,10 @@
 //! Evidence moves the baseline: acked rows become a file of it. Also what a crash left behind.
 
+use crate::beside::Beside;
 use crate::hash::Hash;
 use crate::plan_file::{Origin, PlanFile, PlanRow, Why};
 use crate::state::{LoadRecord, LoadState, PlanRecord, PlanSinkRecord, ScopeId, State};
-use crate::table::{Beside, FileWriter, baseline_fields};
+use crate::table::{FileWriter, baseline_fields};
 use arrow::array::BooleanArray;
 use arrow::datatypes::{Schema, SchemaRef};
 use chrono::{DateTime, Utc};

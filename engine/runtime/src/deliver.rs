@@ -268,12 +268,7 @@ impl Delivery<'_> {
     }
 
     /// Every row of the portion with its outcome; rows without one are unknown.
-    fn settled(
-        &self,
-        portion: &Portion,
-        outcomes: Vec<(RowId, Outcome)>,
-        failure: Option<&Error>,
-    ) -> Vec<SettledRow> {
+    fn settled(&self, portion: &Portion, outcomes: Vec<(RowId, Outcome)>, failure: Option<&Error>) -> Vec<SettledRow> {
         let mut outcomes = Outcomes::of(outcomes);
         let mut settled = Vec::with_capacity(portion.iter().map(|part| part.rows.len()).sum());
         for part in portion {

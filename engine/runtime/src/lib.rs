@@ -2,6 +2,7 @@
 
 mod affected;
 mod ahead;
+mod beside;
 mod commit;
 mod compile;
 pub mod connections;

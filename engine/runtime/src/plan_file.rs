@@ -19,10 +19,11 @@
 
 use crate::hash::Hash;
 use crate::state::{LoadPart, State};
-use crate::table::{
-    ACKED, CREATED, FileWriter, GONE, KEY, OURS, ROW, RowFile, baseline_fields, hash_array, hash_at,
+use crate::table::{ACKED, CREATED, FileWriter, GONE, KEY, OURS, ROW, RowFile, baseline_fields, hash_array, hash_at};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray, StructArray,
+    new_null_array,
 };
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray, StructArray, new_null_array};
 use arrow::compute::and_not;
 use arrow::compute::kernels::cmp::eq;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};

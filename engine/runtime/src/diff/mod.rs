@@ -8,8 +8,9 @@
 //! ```
 //!
 //! Only marks of a few dozen bytes a row are sorted, range by range, and walked beside the baseline,
-//! which is sorted by the same hash. Values are read of the rows that differ. Where nearly everything
-//! differs (a first load) or values are compared (a changed recipe), they are taken along at once.
+//! which is sorted by the same hash. Values are kept only of rows that differ: known at once by what the
+//! baseline has seen, where that fits in memory, otherwise read again. Where nearly everything differs (a
+//! first load) or values are compared (a changed recipe), they are all taken along.
 //! What does not fit in the budget goes to scratch files.
 
 mod decide;
@@ -18,17 +19,19 @@ mod marks;
 mod read;
 mod rows;
 mod runs;
+mod seen;
 mod shuffle;
 mod values;
 
 pub(crate) use decide::{Approved, Counts, Judge, Parents};
 
 use crate::ahead::Ahead;
+use crate::beside::Beside;
 use crate::hash::Hash;
 use crate::plan_file::{Origin, PlanFile, PlanRows, Why, nothing_known, plan_schema};
 use crate::sql::Sql;
 use crate::state::State;
-use crate::table::{Baseline, BaselineCursor, Beside, FileWriter, Known};
+use crate::table::{Baseline, BaselineCursor, FileWriter, Known};
 use crate::target::{Target, TargetCheck};
 use arrow::compute::interleave_record_batch;
 use arrow::record_batch::RecordBatch;
@@ -37,8 +40,9 @@ use futures::TryStreamExt;
 use marks::Marks;
 use obmen_sdk::{Error, Op, Result};
 use obmen_spec::pipeline::Otherwise;
-use read::{KeySet, Looked, Side, Wish};
+use read::{Keep, KeySet, Looked, Side, Wish};
 use rows::{PART_WIDTH, Rows, owner_width};
+use seen::Seen;
 use shuffle::Shuffle;
 use std::path::Path;
 use std::sync::Arc;
@@ -132,37 +136,54 @@ impl Diff<'_> {
             || self.target.whole
             || baseline.is_empty()
             || baseline.has_other_recipes(self.target.recipe)?;
+        // a part changes its owner's hash, which is not known before all parts are
+        let seen = match at_once || !self.target.children.is_empty() {
+            true => None,
+            false => Seen::of(&baseline, self.budget)?.map(Arc::new),
+        };
+        let values = match (at_once, &seen) {
+            (true, _) => Keep::Everything,
+            (false, Some(seen)) => Keep::Unless(Arc::clone(seen)),
+            (false, None) => Keep::Nothing,
+        };
         let mut counts = Counts::default();
-        let wish = Wish { marks: true, values: at_once, only: self.about.keys() };
+        let wish = Wish { marks: true, values, only: self.about.keys() };
         let (marked, mut taken) = self.read(wish, &mut counts).await?;
         let marked = Arc::new(marked);
         let mut writer = self.writer(!baseline.is_empty())?;
         let mut counted = counts.clone();
         let waiting = if at_once { None } else { self.walk(&baseline, &marked, &mut counted).await? };
         if let Some(decisions) = waiting {
-            let only: KeySet = decisions.iter().filter(|decision| decision.is_new()).map(Decision::key).collect();
-            if !only.is_empty() {
-                let wish = Wish { marks: false, values: true, only: Some(Arc::new(only)) };
-                (_, taken) = self.read(wish, &mut Counts::default()).await?;
+            let new: Vec<&Decision> = decisions.iter().filter(|decision| decision.is_new()).collect();
+            let kept =
+                |decision: &&Decision| seen.as_ref().is_some_and(|seen| !seen.has(decision.key(), decision.row.row));
+            if !new.iter().all(kept) {
+                taken = self.values_of(Some(new.iter().map(|decision| decision.key()).collect())).await?;
             }
             self.write(&decisions, &baseline, taken, &mut writer)?;
             return self.finish(writer, counted);
         }
         if !at_once {
             self.judge.forget();
-            let wish = Wish { marks: false, values: true, only: None };
-            (_, taken) = self.read(wish, &mut Counts::default()).await?;
+            drop(taken);
+            taken = self.values_of(None).await?;
         }
         self.walk_and_write(&baseline, marked, taken, &mut counts, &mut writer).await?;
         self.finish(writer, counts)
     }
 
-    fn writer(&self, old: bool) -> Result<Beside> {
+    /// Reads the relations again, for the values of some rows or of all.
+    async fn values_of(&self, only: Option<KeySet>) -> Result<Taken> {
+        let wish = Wish { marks: false, values: Keep::Everything, only: only.map(Arc::new) };
+        Ok(self.read(wish, &mut Counts::default()).await?.1)
+    }
+
+    fn writer(&self, old: bool) -> Result<Beside<FileWriter>> {
         let schema = plan_schema(&self.target.schema, old);
         Beside::start(FileWriter::create(self.state.folder(), &self.file, schema, self.state.durability())?)
     }
 
-    fn finish(&self, writer: Beside, counts: Counts) -> Result<Difference> {
+    fn finish(&self, writer: Beside<FileWriter>, counts: Counts) -> Result<Difference> {
         let only_same = writer.rows() == counts.same;
         if only_same {
             writer.discard()?;
@@ -192,7 +213,8 @@ impl Diff<'_> {
         };
         let share = self.budget / 4 / parts;
         let mut marks = Marks::new(width, share, self.work, &name);
-        let mut shuffle: Option<Shuffle> = None;
+        let fresh = |schema| Beside::start(Shuffle::new(schema, 2 * share, self.work, &name));
+        let mut shuffle: Option<Beside<Shuffle>> = None;
         let mut looked = read::read(self.sql, self.target, side, wish).await?;
         while let Some(Looked { marks: more, values, keyless, failed }) = looked.try_next().await? {
             counts.checks(side.relation(self.target), side.checks(self.target), &failed)?;
@@ -201,12 +223,17 @@ impl Diff<'_> {
             }
             marks.push(&more)?;
             if let Some(batch) = values {
-                let fresh = || Shuffle::new(batch.schema(), share, self.work, &name);
-                shuffle.get_or_insert_with(fresh).push(batch)?;
+                match &mut shuffle {
+                    Some(shuffle) => shuffle.write(batch)?,
+                    empty => empty.insert(fresh(batch.schema())?).write(batch)?,
+                }
             }
         }
-        let empty = || Shuffle::new(side.schema(self.sql, self.target), share, self.work, &name);
-        Ok((marks, shuffle.unwrap_or_else(empty)))
+        let shuffle = match shuffle {
+            Some(mut shuffle) => shuffle.end()?,
+            None => Shuffle::new(side.schema(self.sql, self.target), share, self.work, &name),
+        };
+        Ok((marks, shuffle))
     }
 
     /// Walks all marks beside the baseline. `None` if so much differs that its decisions are too many to keep.
@@ -237,15 +264,15 @@ impl Diff<'_> {
         marked: Arc<Marked>,
         taken: Taken,
         counts: &mut Counts,
-        writer: &mut Beside,
+        writer: &mut Beside<FileWriter>,
     ) -> Result<()> {
         let mut before = self.about.known(baseline)?;
         let (target, taken) = (Arc::clone(self.target), Arc::new(taken));
         let bytes = |range| marked.bytes(range) + taken.bytes(range);
         let (marks, values) = (Arc::clone(&marked), Arc::clone(&taken));
-        for piece in pieces(bytes, move |from, to| {
-            Ok((marks.rows(&target, from, to)?, values.values(&target, from, to)?))
-        })? {
+        for piece in
+            pieces(bytes, move |from, to| Ok((marks.rows(&target, from, to)?, values.values(&target, from, to)?)))?
+        {
             let (rows, values) = piece?;
             let known = before.of(&rows, baseline)?;
             let decisions = self.decide(&rows, &known, Some(&values), baseline, counts).await?;
@@ -258,13 +285,19 @@ impl Diff<'_> {
     }
 
     /// Writes decisions (ascending) whose values were read after them.
-    fn write(&self, decisions: &[Decision], baseline: &Baseline, taken: Taken, writer: &mut Beside) -> Result<()> {
+    fn write(
+        &self,
+        decisions: &[Decision],
+        baseline: &Baseline,
+        taken: Taken,
+        writer: &mut Beside<FileWriter>,
+    ) -> Result<()> {
         let mut left = decisions;
         let (target, taken) = (Arc::clone(self.target), Arc::new(taken));
         let values = Arc::clone(&taken);
-        for piece in pieces(|range| taken.bytes(range), move |from, to| {
-            Ok((end_of(to - 1), values.values(&target, from, to)?))
-        })? {
+        for piece in
+            pieces(|range| taken.bytes(range), move |from, to| Ok((end_of(to - 1), values.values(&target, from, to)?)))?
+        {
             let (end, values) = piece?;
             let inside = end.map_or(left.len(), |end| left.partition_point(|decision| decision.key() < end));
             let (now, later) = left.split_at(inside);
@@ -281,7 +314,7 @@ impl Diff<'_> {
         decisions: &[Decision],
         values: &ValuesOfRows,
         baseline: &Baseline,
-        writer: &mut Beside,
+        writer: &mut Beside<FileWriter>,
     ) -> Result<()> {
         let origin = Origin { recipe: self.target.recipe, seq: self.seq };
         let schema = plan_schema(&self.target.schema, !baseline.is_empty());

@@ -2,6 +2,7 @@
 
 use super::flaw::{check_column, failed_checks, has_null};
 use super::marks::{self, KEYLESS};
+use super::seen::Seen;
 use super::values::{keyed, keyed_schema, with_key};
 use crate::hash::{Hash, hash_keys, hash_rows};
 use crate::sql::{Query, Sql};
@@ -38,9 +39,20 @@ pub(super) struct Wish {
     /// Marks of the rows, and counts of failed checks.
     pub(super) marks: bool,
     /// The rows behind their key hashes.
-    pub(super) values: bool,
+    pub(super) values: Keep,
     /// Only rows of these keys; `None`: of all.
     pub(super) only: Option<Arc<KeySet>>,
+}
+
+/// Which rows are kept with their values.
+#[derive(Clone, Debug)]
+pub(super) enum Keep {
+    /// None.
+    Nothing,
+    /// All that are read.
+    Everything,
+    /// Those of the sink's own relation that are not known as they are.
+    Unless(Arc<Seen>),
 }
 
 /// Some keys, by hash.
@@ -186,12 +198,27 @@ impl Side {
                 Self::Child(index) => part_marks(target, index, &batch, &keys)?,
             };
         }
-        if wish.values && batch.num_rows() > 0 {
+        match &wish.values {
+            Keep::Nothing => return Ok(looked),
+            Keep::Everything => {}
+            Keep::Unless(seen) => {
+                let kept = unlike(seen, &looked.marks, super::rows::owner_width(target));
+                let mut each = kept.iter();
+                keys.retain(|_| each.next().flatten().unwrap_or(false));
+                batch = filter_record_batch(&batch, &kept)?;
+            }
+        }
+        if batch.num_rows() > 0 {
             let schema = keyed_schema(batch.schema_ref());
             looked.values = Some(keyed(&batch, &keys, &schema)?);
         }
         Ok(looked)
     }
+}
+
+/// Which of some marked rows are not known as they are.
+fn unlike(seen: &Seen, marks: &[u8], width: usize) -> BooleanArray {
+    marks.chunks_exact(width).map(|mark| Some(!seen.has(marks::hash_in(mark, 0), marks::hash_in(mark, 1)))).collect()
 }
 
 fn owner_marks(target: &Target, batch: &RecordBatch, keys: &[Hash]) -> Result<Vec<u8>> {

@@ -32,9 +32,8 @@ impl Rows {
     /// Sorts the marks of a relation and of its children (one vector per child of the target) and puts them together.
     pub(super) fn of_marks(target: &Target, owners: &[u8], children: &[Vec<u8>], range: (Hash, Option<Hash>)) -> Self {
         let links = target.after.len();
-        let marks: Vec<&[u8]> = owners.chunks_exact(owner_width(target)).collect();
-        let mut order: Vec<(Hash, usize)> = marks.iter().enumerate().map(|(at, mark)| (hash_in(mark, 0), at)).collect();
-        order.sort_unstable();
+        let width = owner_width(target);
+        let order = by_key(owners, width);
         let mut rows = Self {
             keys: Vec::with_capacity(order.len()),
             hashes: Vec::with_capacity(order.len()),
@@ -42,7 +41,9 @@ impl Rows {
             parents: vec![Vec::with_capacity(order.len()); links],
             range,
         };
-        for (key, at) in order {
+        for at in order {
+            let mark = owners.get(at * width..(at + 1) * width).unwrap_or_default();
+            let key = hash_in(mark, 0);
             if rows.keys.last() == Some(&key) && !target.last_wins {
                 if let Some(flaw) = rows.flaws.last_mut() {
                     *flaw = Some(Flaw::Repeated);
@@ -52,7 +53,6 @@ impl Rows {
             if rows.keys.last() == Some(&key) {
                 rows.pop();
             }
-            let mark = marks[at];
             rows.keys.push(key);
             rows.hashes.push(hash_in(mark, 1));
             rows.flaws.push(Flaw::of_row(flaw_in(mark, 2 + links)));
@@ -96,6 +96,19 @@ impl Rows {
             }
         }
     }
+}
+
+/// The numbers of marks ascending by key, equal keys in the order they came. Half a key is sorted by, as that is
+/// nearly always enough and half the size.
+fn by_key(marks: &[u8], width: usize) -> Vec<usize> {
+    let key = |at: u32| hash_in(marks.get(at as usize * width..).unwrap_or_default(), 0);
+    let upper = |mark| u64::try_from(hash_in(mark, 0) >> 64).unwrap_or(0);
+    let mut order: Vec<(u64, u32)> = marks.chunks_exact(width).map(upper).zip(0..).collect();
+    order.sort_unstable();
+    for group in order.chunk_by_mut(|one, other| one.0 == other.0).filter(|group| group.len() > 1) {
+        group.sort_by_key(|(_, at)| (key(*at), *at));
+    }
+    order.into_iter().map(|(_, at)| at as usize).collect()
 }
 
 /// The parts of one child, ascending by owner and key.

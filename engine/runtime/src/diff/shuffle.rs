@@ -2,6 +2,7 @@
 
 use super::runs::Runs;
 use super::{RANGES, range_of};
+use crate::beside::Writer;
 use crate::table::hash_at;
 use arrow::array::{Array, AsArray};
 use arrow::compute::{concat_batches, interleave_record_batch};
@@ -88,6 +89,12 @@ impl Shuffle {
         self.batches.clear();
         self.buffered = 0;
         Ok(())
+    }
+}
+
+impl Writer for Shuffle {
+    fn write(&mut self, batch: RecordBatch) -> Result<()> {
+        self.push(batch)
     }
 }
 

@@ -53,6 +53,11 @@ impl Baseline {
         self.files.is_empty()
     }
 
+    /// Rows of all files: at least as many as there are keys.
+    pub(crate) fn rows(&self) -> u64 {
+        self.files.iter().map(|(segment, _)| segment.rows).sum()
+    }
+
     /// Whether any row was compared under another recipe.
     pub(crate) fn has_other_recipes(&self, recipe: i64) -> Result<bool> {
         for (_, file) in &self.files {

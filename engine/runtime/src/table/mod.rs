@@ -38,7 +38,6 @@
 //! stays until a later run.
 
 mod baseline;
-mod beside;
 mod compact;
 mod cursor;
 pub(crate) mod disk;
@@ -54,7 +53,6 @@ mod tests;
 mod write;
 
 pub(crate) use baseline::{Baseline, Known};
-pub(crate) use beside::Beside;
 pub(crate) use cursor::BaselineCursor;
 pub(crate) use file::{RowFile, align};
 pub(crate) use published::publish;

@@ -61,12 +61,6 @@ impl FileWriter {
         }
         Ok(())
     }
-
-    /// Rows written so far.
-    pub(crate) fn rows(&self) -> u64 {
-        self.rows
-    }
-
     /// Makes the file whole and durable: content, name and folder. Gives its rows.
     pub(crate) fn finish(mut self) -> Result<u64> {
         self.writer.flush().map_err(|error| parquet_unwritten(error, &self.part))?;
