@@ -3,7 +3,6 @@
 use super::version::Version;
 use object_store::local::LocalFileSystem;
 use object_store::{GetResultPayload, ObjectStoreExt as _, path::Path as StorePath};
-use obmen_formats::commerceml::PackageFile;
 use obmen_sdk::{Error, ErrorKind, Outcome, RejectClass, Result};
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -140,27 +139,13 @@ impl Disk {
         }
     }
 
-    /// Writes the files into a folder under a temporary name and gives it its final one.
-    pub(super) fn publish_package(&self, name: &str, files: &[PackageFile]) -> Outcome {
-        let temporary = self.path(&format!(".{name}.tmp"));
-        let written = (|| {
-            std::fs::create_dir_all(&temporary)?;
-            for file in files {
-                let mut out = File::create(temporary.join(file.name))?;
-                out.write_all(&file.bytes)?;
-                out.sync_all()?;
-            }
-            sync_folder(&temporary)?;
-            std::fs::rename(&temporary, self.path(name))
-        })();
-        match written {
-            Ok(()) => settled(&self.root),
-            Err(error) => {
-                drop(std::fs::remove_dir_all(&temporary));
-                let error = explain(error, "the package cannot be written").with("file", self.path(name).display());
-                Outcome::rejected(RejectClass::Temporary, error.to_string())
-            }
+    /// Renames a folder whose files are synced to the disk already.
+    pub(super) fn publish_package(&self, draft: &Path, name: &str) -> Outcome {
+        if let Err(error) = sync_folder(draft) {
+            let error = explain(error, "the package cannot be written").with("file", draft.display());
+            return Outcome::rejected(RejectClass::Temporary, error.to_string());
         }
+        self.publish(draft, name)
     }
 }
 

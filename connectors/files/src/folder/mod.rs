@@ -20,7 +20,6 @@ pub(crate) use version::{Opened, Version};
 
 use bucket::Bucket;
 use disk::Disk;
-use obmen_formats::commerceml::PackageFile;
 use obmen_sdk::{Context, Error, ErrorKind, Outcome, Result};
 use std::path::{Path, PathBuf};
 
@@ -275,11 +274,12 @@ impl Folder {
         }
     }
 
-    /// Publishes the files of a package in a folder of this name, in their order. An outcome for each.
-    pub(crate) fn publish_package(&self, name: &str, files: &[PackageFile]) -> Vec<Outcome> {
+    /// Gives the complete files of a draft, which is a folder, their final place in a folder of this name, in their
+    /// order. An outcome for each.
+    pub(crate) fn publish_package(&self, draft: &Path, name: &str, files: &[&str]) -> Vec<Outcome> {
         match self {
-            Self::Disk(disk) => vec![disk.publish_package(name, files); files.len()],
-            Self::Bucket(bucket) => bucket.publish_package(name, files),
+            Self::Disk(disk) => vec![disk.publish_package(draft, name); files.len()],
+            Self::Bucket(bucket) => bucket.publish_package(draft, name, files),
         }
     }
 }

@@ -10,7 +10,6 @@ use super::manners::Failed;
 use bytes::Bytes;
 use object_store::path::Path as Key;
 use object_store::{Attribute, Attributes, MultipartUpload, PutMultipartOptions, PutOptions, PutResult};
-use obmen_formats::commerceml::PackageFile;
 use obmen_sdk::{Error, ErrorKind, Outcome, RejectClass, Result};
 use std::fs::File;
 use std::io::{self, Read};
@@ -52,7 +51,7 @@ impl Bucket {
 
     /// Puts the files one after the other: who takes a package looks at them in their order. After one that does not
     /// stand no other is sent.
-    pub(super) fn publish_package(&self, name: &str, files: &[PackageFile]) -> Vec<Outcome> {
+    pub(super) fn publish_package(&self, draft: &Path, name: &str, files: &[&str]) -> Vec<Outcome> {
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(files.len());
         for file in files {
             let outcome = match outcomes.last() {
@@ -60,13 +59,7 @@ impl Bucket {
                     let reason = "not sent: the file of the package before it is not known to stand";
                     Outcome::rejected(RejectClass::Temporary, reason)
                 }
-                _ => {
-                    let mut bytes = io::Cursor::new(file.bytes.as_slice());
-                    match Content::of(&mut bytes) {
-                        Ok(content) => self.put(&format!("{name}/{}", file.name), &content, &mut bytes),
-                        Err(error) => refused(&Error::from(error)),
-                    }
-                }
+                _ => self.publish(&draft.join(file), &format!("{name}/{file}")),
             };
             outcomes.push(outcome);
         }

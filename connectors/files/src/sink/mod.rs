@@ -149,13 +149,8 @@ impl Sink for PackageSink {
 
     async fn begin(&self, load: &LoadId) -> Result<Box<dyn Load>> {
         prepare(&self.folder, &self.stop).await?;
-        Ok(Box::new(package::PackageLoad::new(
-            self.folder.clone(),
-            &self.layout,
-            &self.settings,
-            load,
-            self.stop.clone(),
-        )))
+        let folder = self.folder.clone();
+        Ok(Box::new(package::PackageLoad::begin(folder, &self.layout, &self.settings, load, self.stop.clone())?))
     }
 }
 

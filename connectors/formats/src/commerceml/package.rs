@@ -115,6 +115,15 @@ pub struct Package<B = Vec<u8>> {
     pub rejected: Vec<(RowId, Outcome)>,
 }
 
+impl<B> Package<B> {
+    /// The same without what its files hold.
+    pub fn without_content(self) -> Package<()> {
+        let files = self.files.into_iter();
+        let files = files.map(|file| PackageFile { name: file.name, bytes: (), rows: file.rows }).collect();
+        Package { files, rejected: self.rejected }
+    }
+}
+
 /// Builds a package piece by piece. Everything is a change: `СодержитТолькоИзменения="true"`.
 ///
 /// * The whole item is written for every create and update: all mapped columns, all properties, all

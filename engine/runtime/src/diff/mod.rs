@@ -119,6 +119,16 @@ struct Marked {
     children: Vec<Marks>,
 }
 
+/// What a walk over all marks found.
+struct Walked {
+    /// The decisions, ascending; `None` if they are too many to keep.
+    decisions: Option<Vec<Decision>>,
+    /// The keys whose values are needed; `None` if they are too many, too.
+    keys: Option<KeySet>,
+    /// Whether all those values were kept when the relation was read.
+    kept: bool,
+}
+
 /// The rows of a target's relations.
 struct Taken {
     owners: Shuffle,
@@ -151,22 +161,18 @@ impl Diff<'_> {
         let (marked, mut taken) = self.read(wish, &mut counts).await?;
         let marked = Arc::new(marked);
         let mut writer = self.writer(!baseline.is_empty())?;
-        let mut counted = counts.clone();
-        let waiting = if at_once { None } else { self.walk(&baseline, &marked, &mut counted).await? };
-        if let Some(decisions) = waiting {
-            let new: Vec<&Decision> = decisions.iter().filter(|decision| decision.is_new()).collect();
-            let kept =
-                |decision: &&Decision| seen.as_ref().is_some_and(|seen| !seen.has(decision.key(), decision.row.row));
-            if !new.iter().all(kept) {
-                taken = self.values_of(Some(new.iter().map(|decision| decision.key()).collect())).await?;
-            }
-            self.write(&decisions, &baseline, taken, &mut writer)?;
-            return self.finish(writer, counted);
-        }
         if !at_once {
+            let mut counted = counts.clone();
+            let walked = self.walk(&baseline, &marked, seen.as_deref(), &mut counted).await?;
+            if !walked.kept {
+                drop(taken);
+                taken = self.values_of(walked.keys).await?;
+            }
+            if let Some(decisions) = walked.decisions {
+                self.write(&decisions, &baseline, taken, &mut writer)?;
+                return self.finish(writer, counted);
+            }
             self.judge.forget();
-            drop(taken);
-            taken = self.values_of(None).await?;
         }
         self.walk_and_write(&baseline, marked, taken, &mut counts, &mut writer).await?;
         self.finish(writer, counts)
@@ -236,26 +242,24 @@ impl Diff<'_> {
         Ok((marks, shuffle))
     }
 
-    /// Walks all marks beside the baseline. `None` if so much differs that its decisions are too many to keep.
+    /// Walks all marks beside the baseline.
     async fn walk(
         &mut self,
         baseline: &Baseline,
         marked: &Arc<Marked>,
+        seen: Option<&Seen>,
         counts: &mut Counts,
-    ) -> Result<Option<Vec<Decision>>> {
-        let most = self.budget / 2 / size_of::<Decision>();
+    ) -> Result<Walked> {
         let mut before = self.about.known(baseline)?;
-        let mut all = Vec::new();
+        let mut walked = Walked { decisions: Some(Vec::new()), keys: Some(KeySet::default()), kept: true };
         let (target, marks) = (Arc::clone(self.target), Arc::clone(marked));
         for rows in pieces(|range| marked.bytes(range), move |from, to| marks.rows(&target, from, to))? {
             let rows = rows?;
             let known = before.of(&rows, baseline)?;
-            all.append(&mut self.decide(&rows, &known, None, baseline, counts).await?);
-            if all.len() > most {
-                return Ok(None);
-            }
+            let decisions = self.decide(&rows, &known, None, baseline, counts).await?;
+            walked.add(decisions, seen, self.budget / 2);
         }
-        Ok(Some(all))
+        Ok(walked)
     }
 
     async fn walk_and_write(
@@ -433,6 +437,23 @@ impl KnownRows {
                 Ok(rest.get(..inside).unwrap_or_default().to_vec())
             }
         }
+    }
+}
+
+impl Walked {
+    /// Adds decisions; what then takes more than `budget` bytes is given up.
+    fn add(&mut self, mut more: Vec<Decision>, seen: Option<&Seen>, budget: usize) {
+        let new = || more.iter().filter(|decision| decision.is_new());
+        self.kept &= new().all(|decision| seen.is_some_and(|seen| !seen.has(decision.key(), decision.row.row)));
+        if let Some(keys) = &mut self.keys {
+            keys.extend(new().map(Decision::key));
+        }
+        if let Some(decisions) = &mut self.decisions {
+            decisions.append(&mut more);
+        }
+        self.decisions.take_if(|decisions| decisions.len() > budget / size_of::<Decision>());
+        // a set is at most half full
+        self.keys.take_if(|keys| keys.len() > budget / (2 * size_of::<Hash>()));
     }
 }
 
