@@ -49,6 +49,7 @@ mod published;
 mod seal;
 mod sealed;
 mod sort;
+mod take;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -56,8 +57,10 @@ mod write;
 pub(crate) use baseline::{Baseline, Known};
 pub(crate) use beside::Beside;
 pub(crate) use cursor::BaselineCursor;
-pub(crate) use file::{RowFile, align};
+pub(crate) use file::{RowFile, align, damaged};
 pub(crate) use published::publish;
+pub(crate) use sealed::Spare;
+pub(crate) use take::{sweep, take};
 pub(crate) use write::{FileWriter, remove_orphans};
 
 use arrow::array::{ArrayRef, FixedSizeBinaryArray};
