@@ -22,12 +22,13 @@ const TOP: [&str; 10] = [
     "tests",
 ];
 
-/// Where a crate stands in `diagnostics ← spec ← sdk ← { connectors, runtime ← { server, cli } } ← main`.
+/// Where a crate stands in `diagnostics ← spec ← sdk ← storage ← { connectors, runtime ← { server, cli } } ← main`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Room {
     Diagnostics,
     Spec,
     Sdk,
+    Storage,
     Formats,
     Connector,
     Runtime,
@@ -49,6 +50,7 @@ impl Room {
             (Some("engine"), Some("diagnostics")) => Self::Diagnostics,
             (Some("engine"), Some("spec")) => Self::Spec,
             (Some("engine"), Some("sdk")) => Self::Sdk,
+            (Some("engine"), Some("storage")) => Self::Storage,
             (Some("engine"), Some("runtime")) => Self::Runtime,
             (Some("engine"), Some("server")) => Self::Server,
             (Some("engine"), Some("cli")) => Self::Cli,
@@ -59,13 +61,14 @@ impl Room {
 
     /// Whom a crate of this room may use.
     fn may_know(self, other: Self) -> bool {
-        use Room::{Cli, Connector, Diagnostics, Formats, Main, Runtime, Sdk, Server, Spec, Testkit};
+        use Room::{Cli, Connector, Diagnostics, Formats, Main, Runtime, Sdk, Server, Spec, Storage, Testkit};
         match self {
             Diagnostics => false,
             Spec => other == Diagnostics,
             Sdk => matches!(other, Diagnostics | Spec),
-            Formats | Runtime | Testkit => matches!(other, Diagnostics | Spec | Sdk),
-            Connector => matches!(other, Diagnostics | Spec | Sdk | Formats),
+            Storage | Formats | Testkit => matches!(other, Diagnostics | Spec | Sdk),
+            Runtime => matches!(other, Diagnostics | Spec | Sdk | Storage),
+            Connector => matches!(other, Diagnostics | Spec | Sdk | Storage | Formats),
             Server => matches!(other, Diagnostics | Spec | Sdk | Runtime),
             Cli => matches!(other, Diagnostics | Spec | Sdk | Runtime | Server),
             Main => other != Main,

@@ -9,6 +9,7 @@ mod demo;
 mod holds;
 mod mistakes;
 mod sandbox;
+mod segments;
 mod state;
 mod support;
 mod ut_export;

@@ -10,7 +10,6 @@ mod reader;
 mod settings;
 mod sink;
 mod source;
-mod store;
 
 use async_trait::async_trait;
 use folder::Folder;

@@ -1,10 +1,10 @@
 //! Settings of a connection, a source and a sink.
 
-use crate::store::StoreSettings;
 use obmen_diagnostics::{Problems, Span, code};
 use obmen_formats::Format;
 use obmen_sdk::{Error, ErrorKind, Result, TimeSpan};
 use obmen_spec::{Map, Node, Value, decode};
+use obmen_storage::StoreSettings;
 use serde::Deserialize;
 
 /// Rows of a load at most, where nothing else is said.

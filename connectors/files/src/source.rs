@@ -1,7 +1,7 @@
 //! Files as a relation.
 
 use crate::commerceml::Packages;
-use crate::folder::{Folder, FoundFile, Version, explain};
+use crate::folder::{Folder, FoundFile, explain};
 use crate::inbox::Inbox;
 use crate::settings::{Settings, as_error, decode_format, split_path};
 use crate::{blocking, reader, stopped};
@@ -15,6 +15,7 @@ use obmen_sdk::{
     Batch, BatchStream, Context, Cursor, Error, ErrorKind, Result, Scan, Snapshot, Source, SourceAbilities,
     SourceTarget, Stop,
 };
+use obmen_storage::Version;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 

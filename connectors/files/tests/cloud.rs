@@ -2,12 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod desk;
-mod store;
 
 use arrow::array::{ArrayRef, AsArray as _, Int32Array, StringArray};
 use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
-use axum::http::Method;
 use desk::{Desk, node, read, source};
 use obmen_diagnostics::Problems;
 use obmen_files::Files;
@@ -18,8 +16,9 @@ use obmen_sdk::{
     Source, SourceTarget,
 };
 use obmen_spec::ColumnType;
+use obmen_testkit::moto;
+use obmen_testkit::store::{self, Fault, Method, Store};
 use std::sync::Arc;
-use store::{Fault, Store};
 
 const CSV: &str = "id,name\n1,a\n2,b\n";
 
@@ -322,67 +321,31 @@ fn settings_that_cannot_be_are_refused_at_once() {
     }
 }
 
-/// A real server that speaks S3, if it is installed.
-mod moto {
-    use super::{Desk, SourceTarget, deliver, names, rows, schema, source, store};
-    use obmen_sdk::{Outcome, http};
-    use std::process::{Child, Command, Stdio};
-
-    struct Server(Child);
-
-    impl Drop for Server {
-        fn drop(&mut self) {
-            self.0.kill().unwrap();
-            self.0.wait().unwrap();
+#[tokio::test]
+async fn a_real_server_takes_what_is_written_and_gives_it_back() {
+    let Some(server) = moto::Server::start().await else {
+        println!("skipped: moto_server does not answer");
+        return;
+    };
+    let desk = Desk::new();
+    let settings = |more: &str| store::settings(&server.address, "good", more);
+    for format in ["jsonl", "csv", "parquet"] {
+        let connection = desk.open(&settings(&format!(", format: {format}"))).unwrap();
+        assert_eq!(deliver(&*connection, "1", &rows(3, "мяч [1]")).await, Outcome::acked());
+        if format != "jsonl" {
+            let target = SourceTarget { columns: Some(schema()), ..source("goods-1") };
+            assert_eq!(names(&*connection.source(target).await.unwrap()).await.unwrap(), ["мяч [1]"; 3]);
         }
     }
-
-    /// Starts the server on a free port. `None` where it is not installed.
-    async fn start() -> Option<(Server, String)> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new("moto_server");
-        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
-        let server = Server(command.spawn().ok()?);
-        let address = format!("http://127.0.0.1:{port}");
-        let client = http::Client::new(
-            http::Address::parse(&address).unwrap(),
-            http::Options { retries: 60, longest_pause: std::time::Duration::from_secs(1), ..http::Options::default() },
-            obmen_sdk::Stop::default(),
-        )
-        .unwrap();
-        let make = http::Request { method: http::Method::PUT, ..http::Request::post("bucket", "") };
-        client.retrying(|| async { client.send(&make).await?.successful() }).await.ok()?;
-        Some((server, address))
-    }
-
-    #[tokio::test]
-    async fn a_real_server_takes_what_is_written_and_gives_it_back() {
-        let Some((_server, address)) = start().await else {
-            let required = std::env::vars().any(|(name, value)| name == "OBMEN_TEST_SERVICES" && value == "required");
-            assert!(!required, "moto_server does not answer; `pip install 'moto[server]'`");
-            println!("skipped: moto_server does not answer");
-            return;
-        };
-        let desk = Desk::new();
-        let settings = |more: &str| store::settings(&address, "good", more);
-        for format in ["jsonl", "csv", "parquet"] {
-            let connection = desk.open(&settings(&format!(", format: {format}"))).unwrap();
-            assert_eq!(deliver(&*connection, "1", &rows(3, "мяч [1]")).await, Outcome::acked());
-            if format != "jsonl" {
-                let target = SourceTarget { columns: Some(schema()), ..source("goods-1") };
-                assert_eq!(names(&*connection.source(target).await.unwrap()).await.unwrap(), ["мяч [1]"; 3]);
-            }
-        }
-        let connection = desk.open(&settings("")).unwrap();
-        assert_eq!(deliver(&*connection, "large", &rows(10, &"x".repeat(1 << 20))).await, Outcome::acked());
-        // An inbox: taken, copied away, removed.
-        let inbox = SourceTarget { columns: Some(schema()), inbox: Some(super::node("{}")), ..source("*.csv") };
-        let source = connection.source(inbox).await.unwrap();
-        let (count, cursor) = super::take(&*source).await;
-        assert_eq!(count, 3);
-        source.confirm(&cursor.unwrap()).await.unwrap();
-        let mut entities = connection.entities().await.unwrap();
-        entities.sort();
-        assert_eq!(entities, ["done/goods-1", "goods-1.jsonl", "goods-1.parquet", "goods-large"]);
-    }
+    let connection = desk.open(&settings("")).unwrap();
+    assert_eq!(deliver(&*connection, "large", &rows(10, &"x".repeat(1 << 20))).await, Outcome::acked());
+    // An inbox: taken, copied away, removed.
+    let inbox = SourceTarget { columns: Some(schema()), inbox: Some(node("{}")), ..source("*.csv") };
+    let source = connection.source(inbox).await.unwrap();
+    let (count, cursor) = take(&*source).await;
+    assert_eq!(count, 3);
+    source.confirm(&cursor.unwrap()).await.unwrap();
+    let mut entities = connection.entities().await.unwrap();
+    entities.sort();
+    assert_eq!(entities, ["done/goods-1", "goods-1.jsonl", "goods-1.parquet", "goods-large"]);
 }

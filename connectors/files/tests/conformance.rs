@@ -2,14 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod desk;
-#[expect(dead_code, reason = "each test binary uses a part of it")]
-mod store;
 
 use arrow::array::{ArrayRef, AsArray as _, Int32Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use axum::http::Method;
 use desk::Desk;
 use obmen_formats::{Format, csv, json, parquet};
 use obmen_sdk::types::arrow_field;
@@ -17,8 +14,8 @@ use obmen_sdk::{Changes, Connection, Op, RowId, SinkTarget, SourceTarget};
 use obmen_spec::ColumnType;
 use obmen_testkit::sink_laws::{self, Behaviour, Opened, SinkBench};
 use obmen_testkit::source_laws::{self, Held, SourceBench};
+use obmen_testkit::store::{self, Fault, Method, Store};
 use std::sync::Arc;
-use store::{Fault, Store};
 
 struct Bench {
     extension: &'static str,

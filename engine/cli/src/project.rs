@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use obmen_diagnostics::{Diagnostic, Files, Problems, Severity, render};
 use obmen_runtime::connections::ProfileConnections;
 use obmen_runtime::run::{Engine, RunOptions};
-use obmen_runtime::state::{Durability, ScopeId, State};
+use obmen_runtime::state::{Durability, ScopeId, SegmentStore, State};
 use obmen_runtime::validate::Validator;
 use obmen_runtime::vars::Vars;
 use obmen_runtime::workspace::{PROJECT_FILE, PipelineFile, Workspace};
@@ -104,12 +104,21 @@ impl Project {
         file.pipeline.as_ref().ok_or_else(|| Error::internal(format!("pipeline `{name}` is not there")).into())
     }
 
+    /// The store that keeps the state's files, if the profile says one.
+    ///
+    /// # Errors
+    /// As for [`settings`](Self::settings).
+    pub(crate) fn segments(&self) -> Result<Option<Arc<SegmentStore>>, Failure> {
+        Ok(SegmentStore::of(self.settings()?, Arc::new(Environment::of(&self.workspace.folder))))
+    }
+
     /// The state, for readers and for decisions of people; `None` before the first run.
     ///
     /// # Errors
     /// Those of the state.
     pub(crate) fn state(&self) -> Result<Option<State>, Failure> {
-        Ok(State::read(&self.state)?)
+        let segments = self.segments()?;
+        Ok(State::read(&self.state)?.map(|state| state.kept_in(segments)))
     }
 
     /// The state, where there must be one.
@@ -138,6 +147,7 @@ pub(crate) struct Equipment<'a> {
     settings: &'a Profile,
     session: &'a Session,
     connections: ProfileConnections<'a>,
+    segments: Option<Arc<SegmentStore>>,
     /// Who watches.
     pub(crate) watcher: Watcher,
 }
@@ -160,7 +170,7 @@ impl<'a> Equipment<'a> {
         };
         let settings = project.settings()?;
         let watcher = Watcher::new(&session.console);
-        Ok(Self { project, settings, session, connections, watcher })
+        Ok(Self { project, settings, session, connections, segments: project.segments()?, watcher })
     }
 
     /// The connections of the profile.
@@ -181,6 +191,7 @@ impl<'a> Equipment<'a> {
             profile: (&self.project.profile, self.settings),
             state: self.project.state.clone(),
             durability: Durability::Synced,
+            segments: self.segments.clone(),
             connections: &self.connections,
             clock: &clock,
             stop: self.session.stop.clone(),

@@ -24,6 +24,7 @@ mod recipe;
 pub mod report;
 pub mod run;
 pub mod schemas_lock;
+pub mod segments;
 mod sources;
 pub mod sql;
 pub mod state;

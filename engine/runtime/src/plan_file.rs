@@ -242,7 +242,7 @@ pub(crate) struct PlanFile {
 impl PlanFile {
     /// Opens the file `name` of a state's folder.
     pub(crate) fn open(state: &State, name: &str) -> Result<Self> {
-        Ok(Self { file: RowFile::open(state.folder(), name)? })
+        Ok(Self { file: state.file(name, None)? })
     }
 
     /// The columns of the values.

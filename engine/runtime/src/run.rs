@@ -12,7 +12,7 @@ use crate::progress::Progress;
 use crate::report::{RunReport, SinkReport, Status};
 use crate::sources::Brake;
 use crate::sql::Sql;
-use crate::state::{Durability, PlanState, State, StateLock};
+use crate::state::{Durability, PlanState, SegmentStore, State, StateLock};
 use crate::target::Target;
 use crate::workspace::Workspace;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -21,6 +21,7 @@ use obmen_spec::pipeline::{Enabled, Pipeline};
 use obmen_spec::project::Profile;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Everything a run needs beside the pipeline.
 pub struct Engine<'a> {
@@ -32,6 +33,8 @@ pub struct Engine<'a> {
     pub state: PathBuf,
     /// How carefully state is written.
     pub durability: Durability,
+    /// The store that keeps the state's files, if they are not kept in its folder alone.
+    pub segments: Option<Arc<SegmentStore>>,
     /// Where connections come from.
     pub connections: &'a dyn Connections,
     /// The time now; `--as-of` and tests stand still.
@@ -74,7 +77,7 @@ impl Engine<'_> {
     pub async fn run(&self, pipeline: &Pipeline, options: &RunOptions) -> Result<RunReport> {
         let word = if options.plan_only { "plan" } else { "run" };
         let _lock = StateLock::take(&self.state, &format!("obmen {word} {}", pipeline.pipeline))?;
-        let state = State::open(&self.state, self.durability)?;
+        let state = self.open_state()?;
         let started = (self.clock)();
         let lost = commit::recover(&state, started)?;
         let id = ulid::Ulid::generate().to_string();
@@ -108,6 +111,11 @@ impl Engine<'_> {
         let text = serde_json::to_string(&report).unwrap_or_default();
         state.finish_run(&id, report.status.name(), &text, (self.clock)())?;
         Ok(report)
+    }
+
+    /// The state, for writing.
+    pub(crate) fn open_state(&self) -> Result<State> {
+        Ok(State::open(&self.state, self.durability)?.kept_in(self.segments.clone()))
     }
 
     async fn steps(

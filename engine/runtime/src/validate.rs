@@ -2,6 +2,7 @@
 
 use crate::compile;
 use crate::schemas_lock::SchemasLock;
+use crate::segments::Segments;
 use crate::sql::{Options, Rows, Sql};
 use crate::vars::Vars;
 use crate::workspace::{PipelineFile, Workspace};
@@ -63,6 +64,9 @@ impl Validator<'_> {
         if let Some(project) = &self.workspace.project {
             let connectors: Vec<&str> = self.registry.iter().map(|connector| connector.name()).collect();
             check::project(project, &connectors, problems);
+        }
+        if let Some(segments) = &self.profile.1.segments {
+            Segments::decode(segments, problems);
         }
         for (_, connection) in self.profile.1.connections.iter() {
             if let Some(connector) = self.registry.get(&connection.kind) {

@@ -112,6 +112,7 @@ impl Place {
             profile: (&name, profile),
             state: self.folder.path().join(".obmen"),
             durability: Durability::Scratch,
+            segments: None,
             connections: &self.world,
             clock: &clock,
             stop: Stop::default(),

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[expect(dead_code, reason = "each test binary uses a part of it")]
 mod world;
 
 use obmen_runtime::report::{RunReport, Status};

@@ -283,7 +283,7 @@ fn connectors_add_their_options() {
     }
     let more = schemars::schema_for!(Options);
     let options = [("files", &more)];
-    let given = schema::Options { connections: &options, sources: &options, sinks: &options };
+    let given = schema::Options { connections: &options, sources: &options, sinks: &options, segments: Some(&more) };
     let pipeline = schema::pipeline(given);
     for definition in ["Source", "Sink"] {
         let added = &pipeline["$defs"][definition]["properties"]["delimiter"];
@@ -292,4 +292,7 @@ fn connectors_add_their_options() {
     let project = schema::project(given);
     assert_eq!(project["$defs"]["Connection"]["properties"]["type"]["enum"], json!(["files"]));
     assert!(project["$defs"]["Connection"]["properties"]["delimiter"].is_object());
+    let segments = &project["$defs"]["Profile"]["properties"]["segments"];
+    assert_eq!(segments["properties"]["delimiter"]["description"], "What stands between two cells.");
+    assert!(segments["description"].as_str().unwrap().starts_with("An object store"), "{segments}");
 }

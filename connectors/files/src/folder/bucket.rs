@@ -1,40 +1,17 @@
-//! A prefix of an object store.
+//! A prefix of an object store, as a folder of files.
 
-use super::Version;
-use super::address::{Place, Scheme, StoreOptions};
 use super::disk::{clear_leftovers, explain as explain_disk};
 use super::find::is_pattern;
-use super::manners::{Failed, attempt};
-use super::refusal::explain;
-use futures::StreamExt as _;
-use object_store::path::Path as Key;
-use object_store::{GetOptions, GetResult, ObjectStore, ObjectStoreExt as _};
-use obmen_sdk::{Context, Error, ErrorKind, Result, Stop};
-use std::fmt;
+use obmen_sdk::{Context, ErrorKind, Result};
+use obmen_storage::{Place, StoreOptions};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// A prefix of an object store. Cheap to clone; clones share connections.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Bucket {
-    pub(super) store: Arc<dyn ObjectStore>,
-    /// Scheme, server and bucket: no login.
-    address: Arc<str>,
-    /// What all keys begin with, without slashes at its ends.
-    prefix: String,
-    /// Whether it says which objects it has.
-    lists: bool,
+    pub(super) at: obmen_storage::Bucket,
     /// Where files are put together before they are sent.
     drafts: PathBuf,
-    /// How often an answer that broke off is asked for again from there.
-    pub(super) retries: u32,
-    pub(super) stop: Stop,
-}
-
-impl fmt::Debug for Bucket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Bucket({})", self.identity())
-    }
 }
 
 impl Bucket {
@@ -43,162 +20,31 @@ impl Bucket {
     /// # Errors
     /// `InvalidData` for a login or server that cannot be.
     pub(super) fn open(place: Place, options: &StoreOptions, context: &Context) -> Result<Self> {
-        Ok(Self {
-            store: place.client(options, &context.stop)?,
-            address: place.shown(options).into(),
-            lists: place.scheme != Scheme::Http,
-            prefix: place.prefix,
-            drafts: context.scratch.join("drafts"),
-            retries: options.retries,
-            stop: context.stop.clone(),
-        })
-    }
-
-    pub(super) fn identity(&self) -> String {
-        if self.prefix.is_empty() {
-            self.address.as_ref().to_owned()
-        } else {
-            format!("{}/{}", self.address, self.prefix)
-        }
-    }
-
-    pub(super) fn shown(&self, name: &str) -> String {
-        format!("{}/{name}", self.identity())
-    }
-
-    pub(super) fn lists(&self) -> bool {
-        self.lists
+        let at = obmen_storage::Bucket::open(place, options, &context.stop)?;
+        Ok(Self { at, drafts: context.scratch.join("drafts") })
     }
 
     pub(super) fn below(&self, path: &str) -> Self {
-        let mut parts: Vec<&str> = self.prefix.split('/').filter(|part| !part.is_empty()).collect();
-        for part in path.split('/') {
-            match part {
-                "" | "." => {}
-                ".." => drop(parts.pop()),
-                part => parts.push(part),
-            }
-        }
-        Self { prefix: parts.join("/"), ..self.clone() }
+        Self { at: self.at.below(path), ..self.clone() }
     }
 
     pub(super) fn parent(&self) -> Option<(Self, String)> {
-        let (parent, name) = self.prefix.rsplit_once('/').unwrap_or(("", &self.prefix));
-        (!name.is_empty()).then(|| (Self { prefix: parent.to_owned(), ..self.clone() }, name.to_owned()))
+        let (at, name) = self.at.parent()?;
+        Some((Self { at, ..self.clone() }, name))
     }
 
     pub(super) fn is_file(&self) -> bool {
-        self.prefix.to_lowercase().ends_with(".xml")
-    }
-
-    /// The key of a name. Taken as it is: nothing in it is escaped.
-    pub(super) fn key(&self, name: &str) -> Result<Key> {
-        let whole =
-            [self.prefix.as_str(), name].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
-        Key::parse(whole).map_err(|_| {
-            let message = "an object cannot have this name; leave out empty parts, `.`, `..` and control characters";
-            Error::new(ErrorKind::Unsupported, message).with("file", self.shown(name))
-        })
-    }
-
-    /// Asks the store for something, giving up at once when the run should stop. Called on a thread that may wait.
-    pub(super) fn ask<T>(&self, name: &str, work: impl Future<Output = object_store::Result<T>>) -> Result<T> {
-        if self.stop.is_set() {
-            return Err(self.explained(name, Failed::Stopped));
-        }
-        let runtime = tokio::runtime::Handle::try_current().map_err(Error::internal)?;
-        runtime.block_on(attempt(Some(&self.stop), work)).map_err(|failed| self.explained(name, failed))
-    }
-
-    pub(super) fn explained(&self, name: &str, failed: Failed) -> Error {
-        explain(failed).with("file", if name.is_empty() { self.identity() } else { self.shown(name) })
-    }
-
-    /// What is said of an object without its content; `None` if it is not there.
-    pub(super) fn head(&self, name: &str) -> Result<Option<GetResult>> {
-        let key = self.key(name)?;
-        let options = GetOptions { head: true, ..GetOptions::default() };
-        match self.ask(name, self.store.get_opts(&key, options)) {
-            Ok(result) => Ok(Some(result)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    pub(super) fn version(&self, name: &str) -> Result<Option<Version>> {
-        Ok(self.head(name)?.map(|result| Version::from(&result.meta)))
-    }
-
-    /// Proves that the store answers and lets us in.
-    ///
-    /// # Errors
-    /// What stands in the way: `NotFound` for a bucket that is not there.
-    pub(super) fn answers(&self) -> Result<()> {
-        if !self.lists {
-            return match self.head("") {
-                // A web server need not have anything at the address itself.
-                Err(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::Unsupported) => Ok(()),
-                other => other.map(drop),
-            };
-        }
-        let prefix = self.key("")?;
-        self.ask("", async { self.store.list(Some(&prefix)).next().await.transpose() }).map(drop)
+        self.at.parent().is_some_and(|(_, name)| name.to_lowercase().ends_with(".xml"))
     }
 
     pub(super) fn check(&self) -> Result<String> {
-        self.answers()?;
-        if !self.lists {
-            return Ok(format!("{} answers", self.identity()));
+        self.at.answers()?;
+        if !self.at.lists() {
+            return Ok(format!("{} answers", self.at.identity()));
         }
-        let count = self.list("")?.into_iter().filter(|(_, is_folder)| !is_folder).count();
+        let count = self.at.list("")?.into_iter().filter(|(_, is_folder)| !is_folder).count();
         let files = if count == 1 { "file" } else { "files" };
-        Ok(format!("{count} {files} in {}", self.identity()))
-    }
-
-    pub(super) fn list(&self, prefix: &str) -> Result<Vec<(String, bool)>> {
-        if !self.lists {
-            let message = "a web server does not say which files it has; name one";
-            return Err(Error::new(ErrorKind::Unsupported, message).with("file", self.identity()));
-        }
-        let folder = self.key(prefix)?;
-        let listed = self.ask(prefix, self.store.list_with_delimiter(Some(&folder)))?;
-        let name = |key: &Key| {
-            let name = key.as_ref().strip_prefix(self.prefix.as_str())?.trim_start_matches('/');
-            let last = super::last(name);
-            (!last.is_empty() && !last.starts_with('.') && *key != folder).then(|| name.to_owned())
-        };
-        let files = listed.objects.iter().filter_map(|object| Some((name(&object.location)?, false)));
-        let folders = listed.common_prefixes.iter().filter_map(|prefix| Some((name(prefix)?, true)));
-        let mut names: Vec<(String, bool)> = files.chain(folders).collect();
-        names.sort();
-        Ok(names)
-    }
-
-    pub(super) fn remove(&self, name: &str) -> Result<()> {
-        let key = self.key(name)?;
-        match act(self.store.delete(&key)).map_err(|failed| self.explained(name, failed)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            other => other,
-        }
-    }
-
-    /// Copies, looks at the copy, removes.
-    pub(super) fn rename(&self, name: &str, to: &Self, new_name: &str) -> Result<()> {
-        let (old, new) = (self.key(name)?, to.key(new_name)?);
-        let before = self.version(name)?;
-        act(self.store.copy(&old, &new)).map_err(|failed| self.explained(name, failed))?;
-        let after = to.version(new_name)?;
-        if after.map(|version| version.length) != before.map(|version| version.length) {
-            let message = format!("the copy at {} is not what was copied; nothing was removed", to.shown(new_name));
-            return Err(Error::new(ErrorKind::Conflict, message).with("file", self.shown(name)));
-        }
-        self.remove(name)
-    }
-
-    pub(super) fn note(&self, name: &str, text: &str) -> Result<()> {
-        let key = self.key(name)?;
-        let put = act(self.store.put(&key, text.to_owned().into()));
-        put.map(drop).map_err(|failed| self.explained(name, failed))
+        Ok(format!("{count} {files} in {}", self.at.identity()))
     }
 
     /// Makes room for drafts and proves access. A login that may only write is as good as any.
@@ -206,7 +52,7 @@ impl Bucket {
         std::fs::create_dir_all(&self.drafts).and_then(|()| clear_leftovers(&self.drafts)).map_err(|error| {
             explain_disk(error, "the folder cannot be prepared").with("file", self.drafts.display())
         })?;
-        match self.answers() {
+        match self.at.answers() {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
             other => other,
         }
@@ -214,15 +60,9 @@ impl Bucket {
 
     /// A file of this machine that becomes the object when it is complete.
     pub(super) fn draft(&self, name: &str) -> Result<PathBuf> {
-        self.key(name)?;
+        self.at.key(name)?;
         debug_assert!(!is_pattern(name), "names of sinks are checked before");
-        let place = xxhash_rust::xxh3::xxh3_64(self.identity().as_bytes());
+        let place = xxhash_rust::xxh3::xxh3_64(self.at.identity().as_bytes());
         Ok(self.drafts.join(format!(".{place:016x}~{}.tmp", name.replace('/', "~"))))
     }
-}
-
-/// Changes something in a store: what is under way is brought to its end. Called on a thread that may wait.
-pub(super) fn act<T>(work: impl Future<Output = object_store::Result<T>>) -> Result<T, Failed> {
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return Err(Failed::Stopped) };
-    runtime.block_on(attempt(None, work))
 }

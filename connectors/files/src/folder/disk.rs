@@ -1,11 +1,11 @@
 //! A folder of this machine, and saying in words why something there cannot be done.
 
-use super::version::Version;
 use object_store::local::LocalFileSystem;
 use object_store::{GetResultPayload, ObjectStoreExt as _, path::Path as StorePath};
 use obmen_sdk::{Error, ErrorKind, Outcome, RejectClass, Result};
+use obmen_storage::Version;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 

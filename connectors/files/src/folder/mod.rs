@@ -3,24 +3,20 @@
 //! Sources, sinks and inboxes know [`Folder`] and not which of the two it is. All verbs may wait for the disk or the
 //! network: they are called on threads that may.
 
-mod address;
 mod bucket;
 mod disk;
 mod find;
-mod manners;
-mod object;
 mod put;
-mod refusal;
 mod version;
 
-pub(crate) use address::{Login, Place, Scheme, StoreOptions};
 pub(crate) use disk::{explain, sync_folder};
 pub(crate) use find::{FoundFile, check_entity, is_pattern, last, pattern, without_extension};
-pub(crate) use version::{Opened, Version};
+pub(crate) use version::Opened;
 
 use bucket::Bucket;
 use disk::Disk;
 use obmen_sdk::{Context, Error, ErrorKind, Outcome, Result};
+use obmen_storage::{Object, Place, StoreOptions, Version};
 use std::path::{Path, PathBuf};
 
 /// A folder of this machine, or a prefix of an object store.
@@ -91,7 +87,7 @@ impl Folder {
     pub(crate) fn identity(&self) -> String {
         match self {
             Self::Disk(disk) => disk.root().display().to_string(),
-            Self::Bucket(bucket) => bucket.identity(),
+            Self::Bucket(bucket) => bucket.at.identity(),
         }
     }
 
@@ -99,7 +95,7 @@ impl Folder {
     pub(crate) fn shown(&self, name: &str) -> String {
         match self {
             Self::Disk(disk) => disk.path(name).display().to_string(),
-            Self::Bucket(bucket) => bucket.shown(name),
+            Self::Bucket(bucket) => bucket.at.shown(name),
         }
     }
 
@@ -107,7 +103,7 @@ impl Folder {
     pub(crate) fn lists(&self) -> bool {
         match self {
             Self::Disk(_) => true,
-            Self::Bucket(bucket) => bucket.lists(),
+            Self::Bucket(bucket) => bucket.at.lists(),
         }
     }
 
@@ -127,9 +123,9 @@ impl Folder {
     /// `Unsupported` for a web server.
     pub(crate) fn writable(&self) -> Result<()> {
         match self {
-            Self::Bucket(bucket) if !bucket.lists() => {
+            Self::Bucket(bucket) if !bucket.at.lists() => {
                 let message = "files of a web server can only be read; write to a folder or an object store";
-                Err(Error::new(ErrorKind::Unsupported, message).with("file", bucket.identity()))
+                Err(Error::new(ErrorKind::Unsupported, message).with("file", bucket.at.identity()))
             }
             _ => Ok(()),
         }
@@ -160,7 +156,7 @@ impl Folder {
     pub(crate) fn stands(&self) -> Result<bool> {
         match self {
             Self::Disk(disk) => Ok(disk.root().is_dir()),
-            Self::Bucket(bucket) => bucket.answers().map(|()| true),
+            Self::Bucket(bucket) => bucket.at.answers().map(|()| true),
         }
     }
 
@@ -172,7 +168,7 @@ impl Folder {
     pub(crate) fn list(&self, prefix: &str) -> Result<Vec<(String, bool)>> {
         match self {
             Self::Disk(disk) => disk.list(prefix),
-            Self::Bucket(bucket) => bucket.list(prefix),
+            Self::Bucket(bucket) => bucket.at.list(prefix),
         }
     }
 
@@ -183,7 +179,7 @@ impl Folder {
     pub(crate) fn read(&self, name: &str) -> Result<Opened> {
         match self {
             Self::Disk(disk) => disk.open(name).map(Opened::File),
-            Self::Bucket(bucket) => object::Object::open(bucket, name).map(|object| Opened::Object(Box::new(object))),
+            Self::Bucket(bucket) => Object::open(&bucket.at, name).map(|object| Opened::Object(Box::new(object))),
         }
     }
 
@@ -194,7 +190,7 @@ impl Folder {
     pub(crate) fn version(&self, name: &str) -> Result<Option<Version>> {
         match self {
             Self::Disk(disk) => Ok(Version::at(&disk.path(name)).ok()),
-            Self::Bucket(bucket) => bucket.version(name),
+            Self::Bucket(bucket) => bucket.at.version(name),
         }
     }
 
@@ -205,7 +201,7 @@ impl Folder {
     pub(crate) fn has(&self, name: &str) -> Result<bool> {
         match self {
             Self::Disk(disk) => Ok(std::fs::symlink_metadata(disk.path(name)).is_ok()),
-            Self::Bucket(bucket) => Ok(bucket.version(name)?.is_some()),
+            Self::Bucket(bucket) => Ok(bucket.at.version(name)?.is_some()),
         }
     }
 
@@ -216,7 +212,7 @@ impl Folder {
     pub(crate) fn remove(&self, name: &str, what: &'static str) -> Result<()> {
         match self {
             Self::Disk(disk) => disk.remove(name, what),
-            Self::Bucket(bucket) => bucket.remove(name),
+            Self::Bucket(bucket) => bucket.at.remove(name),
         }
     }
 
@@ -228,7 +224,7 @@ impl Folder {
     pub(crate) fn rename(&self, name: &str, to: &Self, new_name: &str) -> Result<()> {
         match (self, to) {
             (Self::Disk(from), Self::Disk(to)) => from.rename(name, to, new_name),
-            (Self::Bucket(from), Self::Bucket(to)) => from.rename(name, to, new_name),
+            (Self::Bucket(from), Self::Bucket(to)) => from.at.rename(name, &to.at, new_name),
             _ => Err(Error::internal("a file is moved between a disk and a store")),
         }
     }
@@ -240,7 +236,7 @@ impl Folder {
     pub(crate) fn note(&self, name: &str, text: &str) -> Result<()> {
         match self {
             Self::Disk(disk) => disk.note(name, text),
-            Self::Bucket(bucket) => bucket.note(name, text),
+            Self::Bucket(bucket) => bucket.at.note(name, text),
         }
     }
 

@@ -1,21 +1,9 @@
-//! What a file looks like, and whether it stays so while it is read.
+//! A file opened for reading, and whether it stays what it is.
 
-use super::object::{Failure, Object};
-use object_store::ObjectMeta;
 use obmen_sdk::{Error, ErrorKind, Result};
-use std::fs::{File, Metadata};
+use obmen_storage::{Failure, Object, Version};
+use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
-use std::time::{Duration, SystemTime};
-
-/// What a file looked like. Two equal ones: nobody wrote to it in between.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Version {
-    pub(super) length: u64,
-    modified: Option<SystemTime>,
-    /// What a store calls this content: its `ETag`.
-    pub(super) tag: Option<String>,
-}
 
 /// A file opened for reading.
 pub(crate) enum Opened {
@@ -27,40 +15,6 @@ pub(crate) enum Opened {
 pub(crate) enum Watch {
     File(File, Version),
     Object(Failure),
-}
-
-impl Version {
-    /// What an open file looks like now. A file replaced by another of its name stays what it was.
-    fn of(file: &File) -> io::Result<Self> {
-        Ok(Self::from(&file.metadata()?))
-    }
-
-    /// What the file or folder at a path looks like now.
-    pub(super) fn at(path: &Path) -> io::Result<Self> {
-        Ok(Self::from(&std::fs::metadata(path)?))
-    }
-
-    /// Whether nobody has written for so long. One from the future (another machine's clock) has not rested.
-    pub(crate) fn rested(&self, wait: Duration) -> bool {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "whether somebody still writes is a question to the disk's clock, not the run's"
-        )]
-        let now = SystemTime::now();
-        wait.is_zero() || self.modified.and_then(|at| now.duration_since(at).ok()).is_some_and(|age| age >= wait)
-    }
-}
-
-impl From<&Metadata> for Version {
-    fn from(metadata: &Metadata) -> Self {
-        Self { length: metadata.len(), modified: metadata.modified().ok(), tag: None }
-    }
-}
-
-impl From<&ObjectMeta> for Version {
-    fn from(meta: &ObjectMeta) -> Self {
-        Self { length: meta.size, modified: Some(meta.last_modified.into()), tag: meta.e_tag.clone() }
-    }
 }
 
 impl Opened {

@@ -8,7 +8,7 @@ mod memory;
 mod ready;
 mod shelf;
 
-use crate::folder::{Folder, FoundFile, Opened, Version, explain};
+use crate::folder::{Folder, FoundFile, Opened, explain};
 use crate::settings::InboxSettings;
 use crate::source::{Expected, Files};
 use crate::{reader, stopped};
@@ -17,6 +17,7 @@ use memory::{Entry, Memory};
 use obmen_formats::{Kind, Reading};
 use obmen_sdk::{Batch, Context, Cursor, Error, ErrorKind, Result, Scan};
 use obmen_spec::Node;
+use obmen_storage::Version;
 use serde::{Deserialize, Serialize};
 use shelf::Shelf;
 use std::collections::BTreeMap;

@@ -1,9 +1,10 @@
 //! Which files are complete.
 
-use crate::folder::{Folder, FoundFile, Version, last, without_extension};
+use crate::folder::{Folder, FoundFile, last, without_extension};
 use crate::settings::InboxSettings;
 use crate::stopped;
 use obmen_sdk::{Result, Stop, TimeSpan};
+use obmen_storage::Version;
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ mod load;
 mod package;
 mod table;
 
-use crate::folder::{Folder, Scheme, check_entity, last};
+use crate::folder::{Folder, check_entity, last};
 use crate::settings::{Settings, as_error, check_format, decode_format, place, split_format};
 use arrow::datatypes::DataType;
 use async_trait::async_trait;
@@ -15,6 +15,7 @@ use obmen_sdk::{
     Context, Error, ErrorKind, Load, LoadId, Operations, Repetition, Result, Sink, SinkAbilities, SinkCheck,
     SinkTarget, Stop, TargetAbilities,
 };
+use obmen_storage::Scheme;
 use std::sync::Arc;
 
 /// The column before all others in CSV and Parquet.

@@ -227,7 +227,7 @@ fn forget(session: &Session, project: &Project, sink: &Sink, key: Option<&str>, 
     }
     drop(state);
     let _lock = StateLock::take(&project.state, &format!("obmen baseline forget {}", sink.pipeline))?;
-    let state = State::open(&project.state, Durability::Synced)?;
+    let state = State::open(&project.state, Durability::Synced)?.kept_in(project.segments()?);
     let rows = operate::forget(&state, &sink.pipeline, &sink.sink, key, by, session.now())?;
     say_rows(session, rows, "forgotten: the next run sends what is there")
 }

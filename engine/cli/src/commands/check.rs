@@ -22,10 +22,13 @@ use std::collections::BTreeSet;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  obmen check\n  obmen check trade --profile production")]
 pub(crate) struct Arguments {
-    /// Only these connections
+    /// Only these connections; `segments` is the store of the state
     #[arg(value_name = "CONNECTION")]
     connections: Vec<String>,
 }
+
+/// The setting of a profile that names the store of the state.
+const SEGMENTS: &str = "segments";
 
 /// What a question brought: whose it was, and the answer.
 struct Asked {
@@ -37,16 +40,21 @@ struct Asked {
 pub(crate) async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failure> {
     let project = Project::open(session)?;
     let profile = project.settings()?;
-    let all: Vec<&str> = profile.connections.names().collect();
+    // the store of the state is asked like a connection, and no connection can have its name
+    let store = project.segments()?;
+    let all: Vec<&str> = profile.connections.names().chain(store.iter().map(|_| SEGMENTS)).collect();
     if let Some(odd) = arguments.connections.iter().find(|name| !all.contains(&name.as_str())) {
         return Err(unknown("connection", odd, &all));
     }
     let asked =
         |name: &str| arguments.connections.is_empty() || arguments.connections.iter().any(|asked| asked == name);
-    let names: Vec<&str> = all.into_iter().filter(|name| asked(name)).collect();
+    let names: Vec<&str> = profile.connections.names().filter(|name| asked(name)).collect();
     let equipment = Equipment::new(session, &project)?;
     session.stop_on_interrupt();
-    let connections = join_all(names.iter().map(|name| check_one(&equipment, name))).await;
+    let mut connections = join_all(names.iter().map(|name| check_one(&equipment, name))).await;
+    if let Some(store) = store.filter(|_| asked(SEGMENTS)) {
+        connections.push(Asked { name: SEGMENTS.to_owned(), answer: store.check() });
+    }
     let up: BTreeSet<&str> = connections.iter().filter(|one| one.answer.is_ok()).map(|one| one.name.as_str()).collect();
     let sources = learn_columns(session, &project, &equipment, &up).await?;
     show(session, &project, &connections, &sources)?;

@@ -47,6 +47,7 @@ pub(crate) fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Fail
         }),
         File::Project => schema::project(Options {
             connections: &pick(&schemas, |schemas| schemas.connection.as_ref()),
+            segments: Some(&obmen_runtime::segments::schema()),
             ..Options::default()
         }),
         File::Tests => schema::tests(),

@@ -88,7 +88,7 @@ impl Engine<'_> {
         children: &BTreeMap<String, String>,
     ) -> Result<AdoptReport> {
         let _lock = StateLock::take(&self.state, &format!("obmen baseline verify {}", pipeline.pipeline))?;
-        let state = State::open(&self.state, self.durability)?;
+        let state = self.open_state()?;
         let now = (self.clock)();
         commit::recover(&state, now)?;
         let work = state.work_folder()?;
@@ -137,7 +137,7 @@ impl Engine<'_> {
         (what, by): (&str, &str),
     ) -> Result<AdoptReport> {
         let _lock = StateLock::take(&self.state, &format!("obmen baseline {what} {}", pipeline.pipeline))?;
-        let state = State::open(&self.state, self.durability)?;
+        let state = self.open_state()?;
         let now = (self.clock)();
         commit::recover(&state, now)?;
         let work = state.work_folder()?;

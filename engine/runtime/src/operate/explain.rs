@@ -88,7 +88,7 @@ impl Engine<'_> {
         relation: &str,
         limit: usize,
     ) -> Result<RecordBatch> {
-        let state = State::open(&self.state, self.durability)?;
+        let state = self.open_state()?;
         let work = state.work_folder()?;
         let now = (self.clock)();
         let mut report = self.empty_report("", pipeline, now);
@@ -123,7 +123,7 @@ impl Engine<'_> {
     ) -> Result<Explanation> {
         let written = pipeline.sinks.get(sink).ok_or_else(|| no_sink(pipeline, sink))?;
         let _lock = StateLock::take(&self.state, &format!("obmen explain row {}", pipeline.pipeline))?;
-        let state = State::open(&self.state, self.durability)?;
+        let state = self.open_state()?;
         let work = state.work_folder()?;
         let now = (self.clock)();
         let mut report = self.empty_report("", pipeline, now);

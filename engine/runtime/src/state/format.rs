@@ -6,7 +6,12 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 /// What each version added, the first first. The last one's number is the version of this program.
 /// A step that was released never changes; what is new is a new step.
-const STEPS: [&str; 3] = [include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 
 /// The version of a database; 0 if there is nothing in it.
 ///

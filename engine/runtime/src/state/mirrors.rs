@@ -46,7 +46,8 @@ impl State {
     /// # Errors
     /// Those of the database; a file's if it cannot be read.
     pub fn write_mirror(&self, scope: ScopeId, write: &MirrorWrite<'_>) -> Result<()> {
-        let mark = write.segment.map_or(Ok(None), |(file, _)| self.mark_of(file))?;
+        let mark = write.segment.map_or(Ok(None), |(file, _)| self.keep(file))?;
+        self.keep_plans(write.delta.map(|(file, _)| file))?;
         let changed = write.segment.is_some();
         let seq = self.mirror(scope)?.seq + i64::from(changed);
         self.transaction(|db| {

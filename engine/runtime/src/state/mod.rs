@@ -11,6 +11,9 @@
 //!   work/         scratch of the run under way
 //! ```
 //!
+//! With a store ([`SegmentStore`]) the files of `plans/` and `baseline/` are copies of objects, but for indexes and lists,
+//! which say nothing the others do not.
+//!
 //! Readers open the database read-only in WAL mode and never wait for a run. Files are synced, and
 //! their folder too, before the transaction that names them.
 
@@ -23,6 +26,8 @@ mod mirrors;
 mod plans;
 mod scopes;
 mod segments;
+mod store;
+mod stored;
 
 pub use doubts::{Doubt, Retry};
 pub use holds::{Decision, Hold, HoldReason, HoldState};
@@ -32,6 +37,7 @@ pub use mirrors::{MirrorRecord, MirrorWrite};
 pub use plans::{PlanRecord, PlanSinkRecord, PlanState, RunRecord};
 pub use scopes::ScopeId;
 pub use segments::{FileMark, SegmentRecord};
+pub use store::SegmentStore;
 
 use crate::hash::Hash;
 use crate::table::disk::about_to;
@@ -39,6 +45,7 @@ use chrono::{DateTime, Utc};
 use obmen_sdk::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How carefully writes reach the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +62,7 @@ pub struct State {
     folder: PathBuf,
     db: Connection,
     durability: Durability,
+    store: Option<Arc<SegmentStore>>,
 }
 
 impl State {
@@ -69,7 +77,7 @@ impl State {
         let db = Connection::open(folder.join("state.db")).map_err(|error| at(sql_error(error), folder))?;
         let synchronous = if durability == Durability::Synced { "FULL" } else { "OFF" };
         let journal = if durability == Durability::Synced { "WAL" } else { "MEMORY" };
-        let state = Self { folder: folder.to_owned(), db, durability };
+        let state = Self { folder: folder.to_owned(), db, durability, store: None };
         state.prepare(journal, synchronous).map_err(|error| at(error, folder))?;
         Ok(state)
     }
@@ -87,12 +95,18 @@ impl State {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(file, flags).map_err(|error| at(sql_error(error), folder))?;
         db.busy_timeout(std::time::Duration::from_secs(10)).map_err(sql_error)?;
-        let state = Self { folder: folder.to_owned(), db, durability: Durability::Synced };
+        let state = Self { folder: folder.to_owned(), db, durability: Durability::Synced, store: None };
         if format::version(&state.db).map_err(|error| at(error, folder))? == 0 {
             return Ok(None);
         }
         format::migrate(&state.db).map_err(|error| at(error, folder))?;
         Ok(Some(state))
+    }
+
+    /// The same state, its files kept in a store. `None`: in its folder alone.
+    #[must_use]
+    pub fn kept_in(self, store: Option<Arc<SegmentStore>>) -> Self {
+        Self { store, ..self }
     }
 
     /// The folder.

@@ -144,8 +144,9 @@ impl State {
     /// Records a plan whose files are synced; older open plans of the pipeline are superseded.
     ///
     /// # Errors
-    /// Those of the database.
+    /// Those of the database and of the store.
     pub fn add_plan(&self, plan: &PlanRecord) -> Result<()> {
+        self.keep_plans(plan.sinks.iter().filter_map(|sink| sink.file.as_deref()))?;
         self.transaction(|db| {
             db.execute(
                 "UPDATE plans SET state = 'superseded' WHERE pipeline = ?1 AND state = 'open'",

@@ -1,7 +1,7 @@
 //! The files of baselines: which there are, what they must be, what is known beside them.
 
 use super::{ScopeId, State, sql_error};
-use crate::table::{RowFile, publish};
+use crate::table::publish;
 use obmen_sdk::Result;
 use rusqlite::{OptionalExtension, Transaction, params};
 use std::collections::BTreeSet;
@@ -51,7 +51,7 @@ impl State {
     /// # Errors
     /// Those of the database; the file's if it cannot be read.
     pub fn add_segment(&self, scope: ScopeId, file: &str, rows: u64, loads: &[String]) -> Result<()> {
-        let mark = self.mark_of(file)?;
+        let mark = self.keep(file)?;
         self.transaction(|db| {
             insert(db, None, scope, file, rows, mark)?;
             flushed(db, scope, loads)?;
@@ -75,7 +75,7 @@ impl State {
     /// # Errors
     /// Those of the database; the file's if it cannot be read.
     pub fn replace_segments(&self, scope: ScopeId, old: &[i64], new: Option<(&str, u64)>) -> Result<()> {
-        let mark = new.map_or(Ok(None), |(file, _)| self.mark_of(file))?;
+        let mark = new.map_or(Ok(None), |(file, _)| self.keep(file))?;
         self.transaction(|db| {
             delete(db, scope, old)?;
             match (new, old.iter().max()) {
@@ -92,7 +92,7 @@ impl State {
     /// # Errors
     /// Those of the database; the file's if it cannot be read.
     pub fn swap_segments(&self, scope: ScopeId, old: &[i64], file: &str, rows: u64) -> Result<()> {
-        let mark = self.mark_of(file)?;
+        let mark = self.keep(file)?;
         self.transaction(|db| {
             delete(db, scope, old)?;
             insert(db, None, scope, file, rows, mark)?;
@@ -164,10 +164,6 @@ impl State {
         let rows = statement.query_map([], |row| row.get(0)).map_err(sql_error)?;
         rows.collect::<rusqlite::Result<_>>().map_err(sql_error)
     }
-
-    pub(super) fn mark_of(&self, file: &str) -> Result<Option<FileMark>> {
-        Ok(RowFile::open(self.folder(), file)?.mark())
-    }
 }
 
 pub(super) fn insert(
@@ -202,11 +198,11 @@ fn forget_live(db: &Transaction<'_>, scope: ScopeId) -> rusqlite::Result<()> {
     db.execute("DELETE FROM live WHERE scope = ?1", [scope.0]).map(drop)
 }
 
-fn mark(bytes: Option<i64>, seal: Option<i64>) -> Option<FileMark> {
+pub(super) fn mark(bytes: Option<i64>, seal: Option<i64>) -> Option<FileMark> {
     Some(FileMark { bytes: bytes?.cast_unsigned(), seal: seal?.cast_unsigned() })
 }
 
-fn columns_of(mark: Option<FileMark>) -> (Option<i64>, Option<i64>) {
+pub(super) fn columns_of(mark: Option<FileMark>) -> (Option<i64>, Option<i64>) {
     (mark.map(|mark| mark.bytes.cast_signed()), mark.map(|mark| mark.seal.cast_signed()))
 }
 

@@ -41,7 +41,7 @@ impl Baseline {
             .segments(scope)?
             .into_iter()
             .map(|segment| {
-                let file = RowFile::open_marked(state.folder(), &segment.file, segment.mark)?;
+                let file = state.file(&segment.file, segment.mark)?;
                 Ok((segment, file))
             })
             .collect::<Result<Vec<_>>>()?;

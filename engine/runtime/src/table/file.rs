@@ -2,7 +2,7 @@
 
 use super::pages::Minima;
 use super::seal::size;
-use super::sealed::{Ahead, CheckedPages, SealedFile};
+use super::sealed::{Ahead, CheckedPages, SealedFile, Spare};
 use super::write::{FORMAT, FORMAT_NAME};
 use crate::hash::Hash;
 use crate::state::FileMark;
@@ -65,6 +65,12 @@ impl RowFile {
     pub(crate) fn mark(&self) -> Option<FileMark> {
         let (bytes, seal) = self.source.mark();
         seal.map(|seal| FileMark { bytes, seal })
+    }
+
+    /// Says where the file can be had anew if damage is found in it.
+    pub(crate) fn with_spare(self, spare: Spare) -> Self {
+        self.source.set_spare(spare);
+        self
     }
 
     fn load(path: &Path) -> std::result::Result<Self, ParquetError> {
@@ -320,7 +326,7 @@ fn unreadable(error: &ParquetError, path: &Path) -> Error {
 }
 
 /// A file of the state that cannot be believed, and what to do.
-pub(super) fn damaged(how: &str, path: &Path) -> Error {
+pub(crate) fn damaged(how: &str, path: &Path) -> Error {
     let holds_rows = |folder: &Path| folder.ends_with("baseline") || folder.ends_with("plans");
     let advice = if path.parent().is_some_and(holds_rows) {
         "restore the state from a backup, or give this baseline up with `obmen baseline forget` and take over what \

@@ -48,14 +48,17 @@ mod published;
 mod seal;
 mod sealed;
 mod sort;
+mod take;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub(crate) use baseline::{Baseline, Known};
 pub(crate) use cursor::BaselineCursor;
-pub(crate) use file::{RowFile, align};
+pub(crate) use file::{RowFile, align, damaged};
 pub(crate) use published::publish;
+pub(crate) use sealed::Spare;
+pub(crate) use take::{sweep, take};
 pub(crate) use write::{FileWriter, remove_orphans};
 
 use arrow::array::{ArrayRef, FixedSizeBinaryArray};

@@ -30,6 +30,10 @@ pub(super) fn refresh(state: &State) -> Result<BTreeSet<String>> {
         return Ok(BTreeSet::new());
     }
     for (scope, name) in &names {
+        // a list is of files that are here: none is fetched for it
+        if !state.is_here(*scope)? {
+            continue;
+        }
         let path = state.folder().join(name);
         let first = std::fs::read_to_string(&path).ok();
         let first = first.as_deref().and_then(|text| text.lines().next());

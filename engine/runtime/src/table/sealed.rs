@@ -5,9 +5,11 @@ use super::seal::{BLOCK, Seal, broken, size};
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// An open file. It stays readable when another takes its name, or nobody names it any more.
 #[derive(Debug)]
@@ -15,6 +17,18 @@ pub(super) struct SealedFile {
     file: File,
     length: u64,
     seal: Option<Seal>,
+    spare: OnceLock<Spare>,
+    /// What took the file's place when damage was found in it.
+    anew: OnceLock<File>,
+}
+
+/// Brings the same file again, opened and checked, for when the one here is damaged.
+pub(crate) struct Spare(pub(crate) Box<dyn Fn() -> io::Result<File> + Send + Sync>);
+
+impl fmt::Debug for Spare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Spare")
+    }
 }
 
 /// How much is read beyond what is asked for.
@@ -51,7 +65,12 @@ impl SealedFile {
     pub(super) fn new(file: File) -> io::Result<(Self, Vec<u8>)> {
         let length = file.metadata()?.len();
         let (seal, footer) = Seal::read(&file)?;
-        Ok((Self { file, length, seal }, footer))
+        Ok((Self { file, length, seal, spare: OnceLock::new(), anew: OnceLock::new() }, footer))
+    }
+
+    /// Says where the file can be had anew.
+    pub(super) fn set_spare(&self, spare: Spare) {
+        self.spare.get_or_init(|| spare);
     }
 
     /// Its bytes, and its seal if it has one.
@@ -59,8 +78,22 @@ impl SealedFile {
         (self.length, self.seal.as_ref().map(|seal| seal.value))
     }
 
-    /// The blocks that hold the bytes from `start` to `end`, and where they start.
+    /// The blocks that hold the bytes from `start` to `end`, and where they start. Damage is mended once, if the file can
+    /// be had anew: it is the same then, byte by byte.
     fn blocks(&self, start: u64, end: u64) -> io::Result<Window> {
+        if let Some(anew) = self.anew.get() {
+            return self.checked(anew, start, end);
+        }
+        match (self.checked(&self.file, start, end), self.spare.get()) {
+            (Err(error), Some(spare)) if is_damage(&error) => {
+                let file = spare.0()?;
+                self.checked(self.anew.get_or_init(|| file), start, end)
+            }
+            (read, _) => read,
+        }
+    }
+
+    fn checked(&self, file: &File, start: u64, end: u64) -> io::Result<Window> {
         let block = BLOCK as u64;
         let limit = self.seal.as_ref().map_or(self.length, |seal| seal.covered);
         if end > limit || start > end {
@@ -69,7 +102,7 @@ impl SealedFile {
         let first = start / block;
         let (start, end) = (first * block, end.div_ceil(block).saturating_mul(block).min(limit));
         let mut bytes = vec![0; size(end - start)];
-        disk::read_at(&self.file, start, &mut bytes)?;
+        disk::read_at(file, start, &mut bytes)?;
         if let Some(seal) = &self.seal {
             let whole = (size(first)..).zip(bytes.chunks(BLOCK)).all(|(number, bytes)| seal.holds(number, bytes));
             if !whole {
@@ -78,6 +111,26 @@ impl SealedFile {
         }
         Ok(Window { start, bytes: bytes.into() })
     }
+}
+
+/// Reads a whole file and checks every block of it. Gives its bytes, and its seal if it has one.
+///
+/// # Errors
+/// `InvalidData` for damage; those of the disk.
+pub(super) fn read_whole(path: &Path) -> io::Result<(u64, Option<u64>)> {
+    let (file, _) = SealedFile::new(File::open(path)?)?;
+    let covered = file.seal.as_ref().map_or(0, |seal| seal.covered);
+    let mut at = 0;
+    while at < covered {
+        let end = at.saturating_add(AHEAD_BYTES).min(covered);
+        file.blocks(at, end)?;
+        at = end;
+    }
+    Ok(file.mark())
+}
+
+fn is_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
 
 impl CheckedPages {

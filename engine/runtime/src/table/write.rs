@@ -87,7 +87,7 @@ impl FileWriter {
 
 /// Removes files of `plans/` and `baseline/` that the state does not name (left-overs of a crash, and
 /// of compaction), and publishes the lists of files that are missing. A file that somebody has open
-/// and the system does not let go stays until the next time.
+/// and the system does not let go stays until the next time. The store of a state is put in order likewise.
 pub(crate) fn remove_orphans(state: &State) -> Result<usize> {
     let mut named = state.named_files()?;
     named.extend(super::published::refresh(state)?);
@@ -106,6 +106,7 @@ pub(crate) fn remove_orphans(state: &State) -> Result<usize> {
             }
         }
     }
+    state.tidy_store(&named)?;
     Ok(removed)
 }
 

@@ -239,6 +239,7 @@ impl Bench<'_> {
             profile: (self.profile.0, &profile),
             state: folder.to_owned(),
             durability: Durability::Scratch,
+            segments: None,
             connections: world,
             clock: &clock,
             stop: Stop::default(),

@@ -9,12 +9,12 @@ use obmen_runtime::connections::Connections;
 use obmen_runtime::progress::Silent;
 use obmen_runtime::report::RunReport;
 use obmen_runtime::run::{Engine, RunOptions};
-use obmen_runtime::state::{Durability, HoldState, State};
+use obmen_runtime::state::{Durability, HoldState, SegmentStore, State};
 use obmen_runtime::workspace::Workspace;
 use obmen_sdk::{
     BadRow, Batch, BatchStream, Changes, Connection, Error, ErrorKind, Load, LoadId, Op, Operations, Outcome,
-    RejectClass, Repetition, Result, RowId, Scan, Sink, SinkAbilities, SinkTarget, Snapshot, Source, SourceAbilities,
-    SourceTarget, Stop, TargetAbilities,
+    RejectClass, Repetition, Result, RowId, Scan, Secret, Secrets, Sink, SinkAbilities, SinkTarget, Snapshot, Source,
+    SourceAbilities, SourceTarget, Stop, TargetAbilities,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -48,6 +48,8 @@ pub(crate) struct World {
     inside: Arc<Mutex<Inside>>,
     folder: tempfile::TempDir,
     production: bool,
+    /// What `segments` of the profile says, if anything.
+    segments: Option<String>,
 }
 
 impl World {
@@ -70,14 +72,15 @@ impl World {
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
             steps: None,
         };
-        let world = Self { inside: Arc::new(Mutex::new(inside)), folder, production };
+        let world = Self { inside: Arc::new(Mutex::new(inside)), folder, production, segments: None };
         world.write_pipeline("SELECT id, value FROM rows");
         world
     }
 
     fn write_pipeline(&self, sql: &str) {
+        let segments = self.segments.as_ref().map_or(String::new(), |said| format!("    segments: {said}\n"));
         let project = format!(
-            "project: t\nprofile: p\nprofiles:\n  p:\n    production: {}\n    trade: {{ type: memory }}\n    shop: {{ type: memory }}\n",
+            "project: t\nprofile: p\nprofiles:\n  p:\n    production: {}\n{segments}    trade: {{ type: memory }}\n    shop: {{ type: memory }}\n",
             self.production
         );
         let pipeline = format!(
@@ -85,6 +88,12 @@ impl World {
         );
         std::fs::write(self.folder.path().join("obmen.yaml"), project).unwrap();
         std::fs::write(self.folder.path().join("t.yaml"), pipeline).unwrap();
+    }
+
+    /// From the next run on the state's files are kept in a store; `None`: in its folder alone.
+    pub(crate) fn keep_in(&mut self, segments: Option<String>) {
+        self.segments = segments;
+        self.write_pipeline("SELECT id, value FROM rows");
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -207,11 +216,11 @@ impl World {
         self.decide(HoldState::Approved);
     }
 
-    fn state_folder(&self) -> std::path::PathBuf {
+    pub(crate) fn state_folder(&self) -> std::path::PathBuf {
         self.folder.path().join("state")
     }
 
-    fn try_run(&self, options: &RunOptions) -> Result<RunReport> {
+    pub(crate) fn try_run(&self, options: &RunOptions) -> Result<RunReport> {
         runtime().block_on(self.engine_run(options))
     }
 
@@ -226,6 +235,7 @@ impl World {
             profile: (&name, profile),
             state: self.state_folder(),
             durability: Durability::Scratch,
+            segments: SegmentStore::of(profile, Arc::new(NoSecrets)),
             connections: &connections,
             clock: &clock,
             stop: Stop::default(),
@@ -234,6 +244,16 @@ impl World {
         };
         let pipeline = workspace.pipeline("t").unwrap().pipeline.as_ref().unwrap();
         engine.run(pipeline, options).await
+    }
+}
+
+/// `${…}` stands for itself.
+#[derive(Debug)]
+struct NoSecrets;
+
+impl Secrets for NoSecrets {
+    fn resolve(&self, text: &str) -> Result<Secret> {
+        Ok(Secret::new(text))
     }
 }
 

@@ -18,6 +18,9 @@ pub fn project(project: &Project, connectors: &[&str], problems: &mut Problems) 
     names::unique(code::NAME_CLASH, project.profiles.iter().map(|(name, _)| (name, "profile")), problems);
     for (name, profile) in project.profiles.iter() {
         name::check(name, "profile", problems);
+        if let Some(segments) = &profile.segments {
+            secrets::check(segments, problems);
+        }
         names::unique(code::NAME_CLASH, profile.connections.iter().map(|(name, _)| (name, "connection")), problems);
         for (name, connection) in profile.connections.iter() {
             name::check(name, "connection", problems);

@@ -34,6 +34,10 @@ pub struct Profile {
     /// A real target: an empty baseline is a hold, not a first load.
     #[schemars(default)]
     pub production: bool,
+    /// An object store that keeps the files of baselines, mirrors and plans; the state's folder holds copies of them then,
+    /// which may be removed at any time. `state.db` stays in the folder. Without it the files are kept in the folder.
+    #[schemars(with = "Option<Anything>")]
+    pub segments: Option<Node>,
     /// Connections by name.
     #[schemars(skip)]
     pub connections: Named<Connection>,

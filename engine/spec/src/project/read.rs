@@ -34,10 +34,19 @@ fn read(node: &Node, problems: &mut Problems) -> Option<Project> {
 fn read_profile(node: &Node, problems: &mut Problems) -> Option<Profile> {
     let fields = Fields::of(node, "connections by name", problems)?;
     let production = fields.flag("production", problems).unwrap_or(false);
+    let segments = fields.get("segments", problems).and_then(|node| read_segments(node, problems));
     let rest = fields.rest(problems);
     let connections =
         named(Some(&rest), "connections by name", problems, |_, node, problems| read_connection(node, problems));
-    Some(Profile { production, connections, span: node.span })
+    Some(Profile { production, segments, connections, span: node.span })
+}
+
+/// What is said of the store is decoded where stores are known.
+fn read_segments(node: &Node, problems: &mut Problems) -> Option<Node> {
+    let fields = Fields::of(node, "an object store: a mapping with `path`", problems)?;
+    let path = fields.require_text("path", problems);
+    drop(fields.rest(problems));
+    path.map(|_| node.clone())
 }
 
 fn read_connection(node: &Node, problems: &mut Problems) -> Option<Connection> {

@@ -20,6 +20,8 @@ pub struct Options<'a> {
     pub sources: &'a [(&'a str, &'a Schema)],
     /// Schemas of what sinks may say.
     pub sinks: &'a [(&'a str, &'a Schema)],
+    /// What `segments` of a profile may say.
+    pub segments: Option<&'a Schema>,
 }
 
 /// The schema of a pipeline file.
@@ -46,7 +48,31 @@ pub fn project(options: Options<'_>) -> Value {
     if let Some(profile) = schema.pointer_mut("/$defs/Profile").and_then(Value::as_object_mut) {
         profile.insert("additionalProperties".to_owned(), json!({ "$ref": "#/$defs/Connection" }));
     }
+    if let Some(segments) = options.segments {
+        describe_segments(&mut schema, segments);
+    }
     schema
+}
+
+/// Puts the shape of `segments` where only its place is known.
+fn describe_segments(schema: &mut Value, shape: &Schema) {
+    let mut shape = Schema::clone(shape).to_value();
+    tidy(&mut shape);
+    let place = "/$defs/Profile/properties/segments";
+    if let (Some(Value::Object(place)), Value::Object(shape)) = (schema.pointer_mut(place), &mut shape) {
+        for key in ["type", "properties", "required", "additionalProperties"] {
+            if let Some(value) = shape.remove(key) {
+                place.insert(key.to_owned(), value);
+            }
+        }
+        if let (Some(more), Some(ours)) =
+            (shape.remove("$defs"), schema.get_mut("$defs").and_then(Value::as_object_mut))
+        {
+            for (name, value) in more.as_object().into_iter().flatten() {
+                ours.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+    }
 }
 
 /// The schema of a test file `NAME.test.yaml`.

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod measure;
+mod stored;
 mod together;
 
 use super::{Baseline, FileWriter, baseline_fields, hash_array};

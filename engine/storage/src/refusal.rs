@@ -1,6 +1,6 @@
 //! What a store's refusal means, in our words.
 
-use super::manners::{Failed, Trouble};
+use crate::manners::{Failed, Trouble};
 use object_store::client::{HttpError, HttpErrorKind};
 use obmen_sdk::{Error, ErrorKind};
 use std::time::Duration;
@@ -22,19 +22,19 @@ const LOGIN: [&str; 9] = [
 ];
 
 /// A login or server of which no client can be made.
-pub(super) fn unusable() -> Error {
+pub(crate) fn unusable() -> Error {
     let message = "no client can be made of `endpoint`, `user`, `password` and `token`; correct them";
     Error::new(ErrorKind::InvalidData, message)
 }
 
 /// An object that is another one now.
-pub(super) fn changed() -> Error {
+pub(crate) fn changed() -> Error {
     let message = "the object changed while it was being read; run again when nobody writes to it";
     Error::new(ErrorKind::Conflict, message)
 }
 
 /// Says in words why an attempt failed. The words of the store and its client are left out: they may repeat a login.
-pub(super) fn explain(failed: Failed) -> Error {
+pub(crate) fn explain(failed: Failed) -> Error {
     let (error, trouble) = match failed {
         Failed::Stopped => return Error::new(ErrorKind::Cancelled, "stopped during a request to the store"),
         Failed::Store(error, trouble) => (error, trouble),
@@ -72,12 +72,10 @@ fn refused(status: u16, trouble: &Trouble) -> Error {
         401 => (ErrorKind::Unauthenticated, "the login was refused; check `user`, `password`, `token`"),
         403 => (ErrorKind::PermissionDenied, "the login may not do this; give it the right"),
         404 if matches!(code, "NoSuchBucket" | "ContainerNotFound") => {
-            (ErrorKind::NotFound, "there is no such bucket; create it or correct `path` of the connection")
+            (ErrorKind::NotFound, "there is no such bucket; create it or correct `path`")
         }
         404 | 410 => (ErrorKind::NotFound, "the object is not there"),
-        300..=399 => {
-            (ErrorKind::NotFound, "the address moved; correct `path`, `endpoint` or `region` of the connection")
-        }
+        300..=399 => (ErrorKind::NotFound, "the address moved; correct `path`, `endpoint` or `region`"),
         408 => (ErrorKind::Timeout, "the store gave up waiting for the request"),
         409 => (ErrorKind::Conflict, "somebody else changes it"),
         412 | 416 => return changed(),

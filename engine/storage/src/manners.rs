@@ -4,7 +4,7 @@
 //! hold parts of a login (S3 repeats the access key in its refusals), and no status. So each request passes through
 //! [`Manners`]: it notes what went wrong for [`attempt`], empties the body of a refusal, and waits when the store asks.
 
-use super::address::StoreOptions;
+use crate::address::StoreOptions;
 use async_trait::async_trait;
 use base64::Engine as _;
 use object_store::ClientOptions;
@@ -29,22 +29,22 @@ tokio::task_local! {
 
 /// What went wrong with the last request of an attempt.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Trouble {
+pub(crate) struct Trouble {
     /// The status, if there was an answer.
-    pub(super) status: Option<u16>,
+    pub(crate) status: Option<u16>,
     /// The store's own word for it, like `NoSuchBucket`.
-    pub(super) code: Option<String>,
+    pub(crate) code: Option<String>,
     /// How long the store asks to wait.
-    pub(super) after: Option<Duration>,
+    pub(crate) after: Option<Duration>,
     /// What was between us and the answer, if there was none.
-    pub(super) transport: Option<HttpErrorKind>,
+    pub(crate) transport: Option<HttpErrorKind>,
     /// Whether any request may have been carried out though we do not know it.
-    pub(super) doubtful: bool,
+    pub(crate) doubtful: bool,
 }
 
 /// Why an attempt failed.
 #[derive(Debug)]
-pub(super) enum Failed {
+pub(crate) enum Failed {
     /// The run is to stop; what was under way was given up.
     Stopped,
     /// The store, or something on the way to it.
@@ -53,7 +53,7 @@ pub(super) enum Failed {
 
 /// Does something with a store, noting what goes wrong with its requests. `stop` ends it at once, so only what
 /// changes nothing there may be given one.
-pub(super) async fn attempt<T>(
+pub(crate) async fn attempt<T>(
     stop: Option<&Stop>,
     work: impl Future<Output = object_store::Result<T>>,
 ) -> Result<T, Failed> {
@@ -79,7 +79,7 @@ pub(super) async fn attempt<T>(
 
 /// Makes the client all requests go through.
 #[derive(Debug)]
-pub(super) struct Manners {
+pub(crate) struct Manners {
     client: reqwest::Client,
     stop: Stop,
 }
@@ -90,7 +90,7 @@ impl Manners {
     ///
     /// # Errors
     /// `InvalidData` for a login that cannot stand in a header; `Internal` if TLS cannot be set up.
-    pub(super) fn new(options: &StoreOptions, stop: &Stop, login: bool) -> Result<Self> {
+    pub(crate) fn new(options: &StoreOptions, stop: &Stop, login: bool) -> Result<Self> {
         let client = reqwest::Client::builder()
             .user_agent(concat!("obmen/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(options.connect_timeout)

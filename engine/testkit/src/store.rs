@@ -1,10 +1,11 @@
 //! An object store that speaks enough of S3 and can be told to misbehave. What it holds is `object_store`'s own
 //! store in memory, so that tests look at it directly.
+#![expect(clippy::unwrap_used, reason = "what is only for tests may fail like one")]
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::memory::InMemory;
@@ -15,9 +16,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
+pub use axum::http::Method;
+
 /// What goes wrong with a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Nothing; for those before the one that is meant.
     Passes,
     /// It is refused with this status; `Retry-After` in seconds, if any.
@@ -33,13 +36,14 @@ pub(crate) enum Fault {
 }
 
 /// A running store with the bucket `bucket`.
-#[derive(Clone)]
-pub(crate) struct Store {
-    pub(crate) address: String,
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// `http://`, host and port.
+    pub address: String,
     state: Arc<Held>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Held {
     memory: InMemory,
     /// What goes wrong, by method: so often, and then no more.
@@ -53,10 +57,11 @@ struct Held {
 type Upload = (Attributes, BTreeMap<u32, Bytes>);
 
 /// Where nobody answers.
-pub(crate) const NOWHERE: &str = "http://127.0.0.1:9";
+pub const NOWHERE: &str = "http://127.0.0.1:9";
 
 impl Store {
-    pub(crate) async fn start() -> Self {
+    /// Starts one; it ends with the runtime it is started in.
+    pub async fn start() -> Self {
         let state = Arc::new(Held::default());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -66,42 +71,51 @@ impl Store {
     }
 
     /// Settings of a connection to a folder of the bucket.
-    pub(crate) fn settings(&self, user: &str, more: &str) -> String {
+    pub fn settings(&self, user: &str, more: &str) -> String {
         settings(&self.address, user, more)
     }
 
     /// So many requests of a method go wrong.
-    pub(crate) fn fail(&self, method: Method, fault: Fault, times: usize) {
+    pub fn fail(&self, method: Method, fault: Fault, times: usize) {
         self.state.faults.lock().unwrap().push((method, fault, times));
     }
 
-    pub(crate) async fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+    /// Puts an object, as somebody else would.
+    pub async fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         let content = Bytes::copy_from_slice(content.as_ref());
         self.state.memory.put(&Key::parse(name).unwrap(), content.into()).await.unwrap();
     }
 
-    pub(crate) async fn text(&self, name: &str) -> String {
+    /// Removes an object, as somebody else would.
+    pub async fn remove(&self, name: &str) {
+        self.state.memory.delete(&Key::parse(name).unwrap()).await.unwrap();
+    }
+
+    /// The content of an object, as text.
+    pub async fn text(&self, name: &str) -> String {
         let got = self.state.memory.get(&Key::parse(name).unwrap()).await.unwrap();
         String::from_utf8(got.bytes().await.unwrap().to_vec()).unwrap()
     }
 
-    pub(crate) async fn names(&self) -> Vec<String> {
+    /// The names of all objects, ascending.
+    pub async fn names(&self) -> Vec<String> {
         let all: Vec<_> = self.state.memory.list(None).try_collect().await.unwrap();
         all.into_iter().map(|object| object.location.to_string()).collect()
     }
 
-    pub(crate) fn log(&self) -> Vec<String> {
+    /// Method and key of every request so far, with the range asked for.
+    pub fn log(&self) -> Vec<String> {
         self.state.log.lock().unwrap().clone()
     }
 
     /// Uploads in parts that were neither put together nor given up.
-    pub(crate) fn open_uploads(&self) -> usize {
+    pub fn open_uploads(&self) -> usize {
         self.state.parts.lock().unwrap().len()
     }
 }
 
 /// Settings of a connection to a folder of the bucket of a server.
-pub(crate) fn settings(address: &str, user: &str, more: &str) -> String {
+pub fn settings(address: &str, user: &str, more: &str) -> String {
     format!(
         "{{ path: 's3://bucket/trade', endpoint: '{address}', allow_http: true, user: {user}, \
          password: '${{env:WORD}}', timeout: 30s, retries: 2{more} }}"

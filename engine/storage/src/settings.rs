@@ -1,6 +1,6 @@
-//! What a connection says about the object store its files are in.
+//! What a person says about the object store files are in.
 
-use crate::folder::{Login, Place, Scheme, StoreOptions};
+use crate::address::{Login, Place, Scheme, StoreOptions};
 use obmen_diagnostics::{Problems, code};
 use obmen_sdk::http::Address;
 use obmen_sdk::{Error, Result, Secret, Secrets, TimeSpan};
@@ -17,32 +17,32 @@ const TIMEOUT: Duration = Duration::from_mins(5);
 /// How often a request is tried again, where nothing else is said.
 const RETRIES: u32 = 4;
 
-/// The store of a connection. Every setting is optional; none has a meaning for a folder of this machine.
+/// How a store is reached. Every setting is optional; none has a meaning for a folder of this machine.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct StoreSettings {
+pub struct StoreSettings {
     /// Stores: the server, where it is not the maker's own: `https://minio.example:9000`. Not for `http(s)://` paths.
-    pub(crate) endpoint: Option<String>,
+    pub endpoint: Option<String>,
     /// Stores: whether `endpoint` may be `http://`, where everything travels in the open; no by default.
-    pub(crate) allow_http: Option<bool>,
+    pub allow_http: Option<bool>,
     /// `s3://`: the region of the bucket; `us-east-1` by default.
-    pub(crate) region: Option<String>,
+    pub region: Option<String>,
     /// Stores: who we are: the access key (`s3://`), the storage account (`az://`), the user (`http(s)://`). Without a
     /// login requests are not signed: public buckets can be read so. A login of the environment is never used.
-    pub(crate) user: Option<String>,
+    pub user: Option<String>,
     /// Stores: the secret key (`s3://`), the account key (`az://`), the service account as JSON (`gs://`) or the
     /// password (`http(s)://`), as `${env:NAME}` or `${secret:name}`.
-    pub(crate) password: Option<String>,
+    pub password: Option<String>,
     /// Stores: what temporary access goes with: the session token (`s3://`), the shared access signature (`az://`), a
     /// bearer token (`gs://`, `http(s)://`), as `${env:NAME}` or `${secret:name}`.
-    pub(crate) token: Option<String>,
+    pub token: Option<String>,
     /// Stores: how long the store may be silent before and within an answer; `5m` by default. A request that sends
     /// must be through in this time: up to 5 MB.
-    pub(crate) timeout: Option<TimeSpan>,
+    pub timeout: Option<TimeSpan>,
     /// Stores: how long a connection may take to stand; `1m` by default.
-    pub(crate) connect_timeout: Option<TimeSpan>,
+    pub connect_timeout: Option<TimeSpan>,
     /// Stores: how often a failed request is tried again, with growing pauses; 4 by default.
-    pub(crate) retries: Option<u32>,
+    pub retries: Option<u32>,
 }
 
 impl fmt::Debug for StoreSettings {
@@ -54,11 +54,11 @@ impl fmt::Debug for StoreSettings {
 
 impl StoreSettings {
     /// The names of all settings.
-    pub(crate) const KEYS: &'static [&'static str] =
+    pub const KEYS: &'static [&'static str] =
         &["endpoint", "allow_http", "region", "user", "password", "token", "timeout", "connect_timeout", "retries"];
 
     /// Reports what is wrong with the store at `path`. Whether nothing is.
-    pub(crate) fn check(&self, path: &str, node: &Node, problems: &mut Problems) -> bool {
+    pub fn check(&self, path: &str, node: &Node, problems: &mut Problems) -> bool {
         let before = problems.iter().count();
         let at = |key: &str| node.as_map().and_then(|map| map.get(key)).map_or(node.span, |value| value.span);
         let mut refuse = |key: &str, message: String| {
@@ -123,7 +123,7 @@ impl StoreSettings {
     ///
     /// # Errors
     /// `NotFound` for a secret that is not set, `InvalidData` for a server that cannot be.
-    pub(crate) fn resolve(&self, secrets: &dyn Secrets) -> Result<StoreOptions> {
+    pub fn resolve(&self, secrets: &dyn Secrets) -> Result<StoreOptions> {
         let secret = |text: &Option<String>| text.as_deref().map(|text| secrets.resolve(text)).transpose();
         let endpoint = secret(&self.endpoint)?.map(|endpoint| self.endpoint_of(endpoint.expose())).transpose();
         let endpoint = endpoint.map_err(|phrase| {

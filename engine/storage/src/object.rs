@@ -3,9 +3,9 @@
 //! Every answer must be about the version the object had when it was opened. Each request says so (`If-Match`), and
 //! each answer is compared, since not every server heeds it: a change is an error, never a mixture.
 
-use super::Version;
-use super::bucket::Bucket;
-use super::refusal::changed;
+use crate::bucket::Bucket;
+use crate::refusal::changed;
+use crate::version::Version;
 use bytes::{Buf as _, Bytes};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -16,6 +16,7 @@ use obmen_sdk::{Error, ErrorKind, Result, Retry};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,7 +33,7 @@ type Pieces = BoxStream<'static, object_store::Result<Bytes>>;
 
 /// What went wrong inside the store while somebody read who knows only input that breaks.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Failure(Arc<Mutex<Option<Error>>>);
+pub struct Failure(Arc<Mutex<Option<Error>>>);
 
 /// One version of an object.
 #[derive(Clone)]
@@ -45,7 +46,7 @@ struct Content {
 }
 
 /// An object, read from its beginning.
-pub(crate) struct Object {
+pub struct Object {
     content: Content,
     /// How much was handed over.
     at: u64,
@@ -54,20 +55,39 @@ pub(crate) struct Object {
 }
 
 /// An object, read from anywhere.
-pub(crate) struct Blocks {
+pub struct Blocks {
     content: Content,
     kept: Arc<Mutex<VecDeque<(u64, Bytes)>>>,
 }
 
 /// Blocks from some place on.
-pub(crate) struct BlocksFrom {
+#[derive(Debug)]
+pub struct BlocksFrom {
     blocks: Blocks,
     at: u64,
 }
 
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Content({}, {:?})", self.bucket.shown(&self.name), self.version)
+    }
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Object").field("content", &self.content).field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Blocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blocks").field("content", &self.content).finish_non_exhaustive()
+    }
+}
+
 impl Failure {
     /// The error, once.
-    pub(super) fn take(&self) -> Option<Error> {
+    pub fn take(&self) -> Option<Error> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -134,7 +154,7 @@ impl Object {
     ///
     /// # Errors
     /// `NotFound`, those of the store.
-    pub(super) fn open(bucket: &Bucket, name: &str) -> Result<Self> {
+    pub fn open(bucket: &Bucket, name: &str) -> Result<Self> {
         let key = bucket.key(name)?;
         let Some(head) = bucket.head(name)? else {
             return Err(Error::new(ErrorKind::NotFound, "the object is not there").with("file", bucket.shown(name)));
@@ -144,16 +164,18 @@ impl Object {
         Ok(Self { content, at: 0, pieces: None, piece: Bytes::new() })
     }
 
-    pub(super) fn version(&self) -> &Version {
+    /// What it looked like when it was opened.
+    pub fn version(&self) -> &Version {
         &self.content.version
     }
 
-    pub(super) fn failure(&self) -> Failure {
+    /// What goes wrong while it is read, for who reads through others.
+    pub fn failure(&self) -> Failure {
         self.content.failure.clone()
     }
 
     /// The same object, read from anywhere.
-    pub(crate) fn blocks(self) -> Blocks {
+    pub fn blocks(self) -> Blocks {
         Blocks { content: self.content, kept: Arc::default() }
     }
 

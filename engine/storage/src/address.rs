@@ -1,7 +1,7 @@
 //! Addresses of object stores, and the client that belongs to each.
 
-use super::manners::Manners;
-use super::refusal::unusable;
+use crate::manners::Manners;
+use crate::refusal::unusable;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder, GoogleConfigKey};
@@ -21,7 +21,7 @@ const LONGEST_TRYING: Duration = Duration::from_mins(30);
 
 /// Kinds of object stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scheme {
+pub enum Scheme {
     /// Amazon S3, or anything that speaks its protocol.
     S3,
     /// Azure Blob Storage.
@@ -34,38 +34,41 @@ pub(crate) enum Scheme {
 
 /// Where in which store files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) scheme: Scheme,
+pub struct Place {
+    /// The kind of store.
+    pub scheme: Scheme,
     /// The bucket or container; for a web server the whole address.
-    pub(super) bucket: String,
+    pub(crate) bucket: String,
     /// What all keys begin with, without slashes at its ends.
-    pub(super) prefix: String,
+    pub(crate) prefix: String,
 }
 
 /// Who we are in a store. Nothing at all: nobody in particular (public buckets).
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Login {
+pub struct Login {
     /// The access key (S3), storage account (Azure) or user (web server).
-    pub(crate) user: Option<Secret>,
+    pub user: Option<Secret>,
     /// The secret key (S3), account key (Azure), service account as JSON (Google) or password (web server).
-    pub(crate) password: Option<Secret>,
+    pub password: Option<Secret>,
     /// What temporary access goes with: session token (S3), shared access signature (Azure), bearer token (others).
-    pub(crate) token: Option<Secret>,
+    pub token: Option<Secret>,
 }
 
 /// How a store is reached.
 #[derive(Clone, Debug)]
-pub(crate) struct StoreOptions {
+pub struct StoreOptions {
     /// The server, where it is not the maker's own.
-    pub(crate) endpoint: Option<Address>,
-    pub(crate) region: Option<String>,
-    pub(crate) login: Login,
+    pub endpoint: Option<Address>,
+    /// The region of the bucket, where the store has regions.
+    pub region: Option<String>,
+    /// Who we are.
+    pub login: Login,
     /// How long a connection may take to stand.
-    pub(crate) connect_timeout: Duration,
+    pub connect_timeout: Duration,
     /// How long the store may be silent.
-    pub(crate) timeout: Duration,
+    pub timeout: Duration,
     /// How often a request is tried again.
-    pub(crate) retries: u32,
+    pub retries: u32,
 }
 
 impl Scheme {
@@ -73,7 +76,7 @@ impl Scheme {
     ///
     /// # Errors
     /// A phrase that names the scheme that is not known.
-    pub(crate) fn of(path: &str) -> Result<Option<Self>, String> {
+    pub fn of(path: &str) -> Result<Option<Self>, String> {
         let Some((scheme, _)) = path.trim().split_once("://") else { return Ok(None) };
         match scheme.to_ascii_lowercase().as_str() {
             "s3" => Ok(Some(Self::S3)),
@@ -101,7 +104,7 @@ impl Place {
     ///
     /// # Errors
     /// What is wrong, as a phrase that repeats no login.
-    pub(crate) fn parse(path: &str) -> Result<Option<Self>, String> {
+    pub fn parse(path: &str) -> Result<Option<Self>, String> {
         let Some(scheme) = Scheme::of(path)? else { return Ok(None) };
         if scheme == Scheme::Http {
             let address = Address::parse(path)?;
@@ -124,7 +127,7 @@ impl Place {
     }
 
     /// The address of the bucket without a login: scheme, server, bucket.
-    pub(super) fn shown(&self, options: &StoreOptions) -> String {
+    pub fn shown(&self, options: &StoreOptions) -> String {
         if self.scheme == Scheme::Http {
             return self.bucket.clone();
         }
@@ -144,7 +147,7 @@ impl Place {
     ///
     /// # Errors
     /// `InvalidData` for a login or server that cannot be.
-    pub(super) fn client(&self, options: &StoreOptions, stop: &Stop) -> Result<Arc<dyn ObjectStore>> {
+    pub(crate) fn client(&self, options: &StoreOptions, stop: &Stop) -> Result<Arc<dyn ObjectStore>> {
         let store: Result<Arc<dyn ObjectStore>, object_store::Error> = match self.scheme {
             Scheme::S3 => self.s3(options, stop)?.build().map(|store| Arc::new(store) as _),
             Scheme::Azure => self.azure(options, stop)?.build().map(|store| Arc::new(store) as _),
