@@ -7,6 +7,10 @@ use obmen_storage::{Bucket, Place, Scheme, StoreSettings};
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
+/// What errors name as the setting that is wrong. It begins as a reference to a secret does: what is wrong in the text
+/// itself `validate` finds, so what is left came through such references, and the configuration is invalid.
+pub(crate) const SETTING: &str = "${…} in segments";
+
 /// What `segments` says, as the manual shows it.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only its schema is used: the two parts are read apart, for exact places")]
@@ -46,13 +50,14 @@ impl Segments {
             Value::Map(Map { entries }) if entries.is_empty() => Some(StoreSettings::default()),
             _ => decode::decode(&rest, problems),
         };
-        let (Own { path }, store) = (own?, store?);
-        if let Err(phrase) = writable(&path) {
-            problems.error(code::INVALID_SETTING, at, phrase).help(
+        let Own { path } = own?;
+        let phrase = writable(&path).err();
+        if let Some(phrase) = &phrase {
+            problems.error(code::INVALID_SETTING, at, phrase.clone()).help(
                 "write `s3://bucket/folder`, `az://container/folder` or `gs://bucket/folder`, or leave `segments` out",
             );
-            return None;
         }
+        let store = store.filter(|_| phrase.is_none())?;
         store.check(&path, node, problems).then_some(Self { path, store })
     }
 
@@ -64,13 +69,13 @@ impl Segments {
         let path = secrets.resolve(&self.path)?;
         let options = self.store.resolve(secrets)?;
         let wrong = |phrase: String| {
-            Error::new(ErrorKind::InvalidData, format!("`segments`: {phrase}")).with("setting", "segments")
+            Error::new(ErrorKind::InvalidData, format!("`segments`: {phrase}")).with("setting", SETTING)
         };
         writable(path.expose()).map_err(wrong)?;
         let place = Place::parse(path.expose()).map_err(wrong)?;
         let place = place.ok_or_else(|| wrong("it is no store".to_owned()))?;
         // What was acked is written down also when the run is to stop: a wish to stop ends no request here.
-        Bucket::open(place, &options, &Stop::default()).map_err(|error| error.with("setting", "segments"))
+        Bucket::open(place, &options, &Stop::default()).map_err(|error| error.with("setting", SETTING))
     }
 }
 

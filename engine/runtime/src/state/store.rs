@@ -5,7 +5,7 @@
 //! runtime around. A put or a fetch takes milliseconds at least, a thread some microseconds.
 
 use super::{Durability, FileMark};
-use crate::segments::Segments;
+use crate::segments::{SETTING, Segments};
 use crate::table::disk::about_to;
 use crate::table::take;
 use obmen_diagnostics::Problems;
@@ -65,7 +65,7 @@ impl SegmentStore {
         let place = move || {
             let mut problems = Problems::new();
             let wrong =
-                || Error::invalid_data("`segments` has mistakes: see `obmen validate`").with("setting", "segments");
+                || Error::invalid_data("`segments` has mistakes: see `obmen validate`").with("setting", SETTING);
             Segments::decode(&node, &mut problems).ok_or_else(wrong)?.open(&*secrets)
         };
         Some(Arc::new(Self { place: Box::new(place), opened: OnceLock::new() }))
