@@ -16,6 +16,8 @@ pub(super) struct Rows {
     pub(super) flaws: Vec<Option<Flaw>>,
     /// For each `after`, the hash of the parent's key.
     pub(super) parents: Vec<Vec<Hash>>,
+    /// Rows whose place a later row with the same key took.
+    pub(super) repeated: u64,
     /// The key hashes the range is of: from, and up to but without.
     pub(super) range: (Hash, Option<Hash>),
 }
@@ -40,6 +42,7 @@ impl Rows {
             hashes: Vec::with_capacity(order.len()),
             flaws: Vec::with_capacity(order.len()),
             parents: vec![Vec::with_capacity(order.len()); links],
+            repeated: 0,
             range,
         };
         for (key, at) in order {
@@ -51,6 +54,7 @@ impl Rows {
             }
             if rows.keys.last() == Some(&key) {
                 rows.pop();
+                rows.repeated += 1;
             }
             let mark = marks[at];
             rows.keys.push(key);
