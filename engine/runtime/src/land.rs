@@ -153,6 +153,19 @@ impl Place {
 }
 
 impl LandedRows {
+    /// Whether there are none.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) fn is_empty(&self) -> Result<bool> {
+        for batch in self.batches()? {
+            if batch?.num_rows() > 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Batch by batch.
     ///
     /// # Errors

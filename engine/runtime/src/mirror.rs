@@ -8,7 +8,7 @@ use crate::commit::baseline_file;
 use crate::diff::{About, Approved, Diff, Difference, Judge};
 use crate::hash::{Hash, hash_keys};
 use crate::land::LandedRows;
-use crate::plan_file::{Origin, PlanFile, Why};
+use crate::plan_file::{Origin, PlanFile, PlanRow, Why};
 use crate::sql::{Options, Rows, Sql};
 use crate::state::{MirrorWrite, ScopeId, State};
 use crate::table::{Baseline, Known};
@@ -42,6 +42,7 @@ pub(crate) struct Mirror<'a> {
 }
 
 /// What a read means for a mirror.
+#[derive(Clone)]
 pub(crate) struct Reading<'r> {
     /// The rows that came.
     pub(crate) rows: &'r LandedRows,
@@ -62,6 +63,15 @@ pub(crate) struct Written {
     pub(crate) changes: u64,
     /// Rows that came without a key.
     pub(crate) keyless: u64,
+    /// Rows that came with a key that a later row has too.
+    pub(crate) repeated: u64,
+}
+
+impl Written {
+    /// The same with so many changes.
+    pub(crate) fn with(self, changes: u64) -> Self {
+        Self { changes, ..self }
+    }
 }
 
 /// What a read changes, on disk but not kept yet.
@@ -75,21 +85,40 @@ pub(crate) struct Compared {
 }
 
 impl Compared {
-    /// The key columns of all rows that changed, and the hashes of the keys, ascending.
+    /// The key columns of rows that changed so, and the hashes of the keys, ascending.
     ///
     /// # Errors
     /// Those of the disk.
-    pub(crate) fn keys(&self, state: &State, key: &[String]) -> Result<(Vec<RecordBatch>, Vec<Hash>)> {
+    pub(crate) fn keys(
+        &self,
+        state: &State,
+        key: &[String],
+        so: impl Fn(&PlanRow) -> bool,
+    ) -> Result<(Vec<RecordBatch>, Vec<Hash>)> {
         let (mut batches, mut hashes) = (Vec::new(), Vec::new());
         let Some(file) = &self.file else { return Ok((batches, hashes)) };
         for rows in PlanFile::open(state, file)?.scan_values()? {
             let rows = rows?;
             let indices =
                 key.iter().map(|name| Ok(rows.new.schema_ref().index_of(name)?)).collect::<Result<Vec<_>>>()?;
-            batches.push(rows.new.project(&indices)?);
-            hashes.extend(rows.rows.iter().map(|row| row.key));
+            let wanted: BooleanArray = rows.rows.iter().map(|row| Some(so(row))).collect();
+            batches.push(filter_record_batch(&rows.new.project(&indices)?, &wanted)?);
+            hashes.extend(rows.rows.iter().filter(|row| so(row)).map(|row| row.key));
         }
         Ok((batches, hashes))
+    }
+
+    /// What the read brought, apart from what it changes.
+    pub(crate) fn written(&self) -> Written {
+        self.written
+    }
+
+    /// Forgets it.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) fn discard(self, state: &State) -> Result<()> {
+        Ok(self.file.map_or(Ok(()), |file| std::fs::remove_file(state.folder().join(file)))?)
     }
 }
 
@@ -150,7 +179,7 @@ impl Mirror<'_> {
         let Difference { file, rows, counts } = diff.run().await?;
         let before = if whole { counts.known } else { self.live()? };
         let live = (before + counts.creates).saturating_sub(counts.deletes);
-        let written = Written { changes: counts.due, keyless: counts.keyless };
+        let written = Written { changes: counts.due, keyless: counts.keyless, repeated: counts.repeated };
         Ok(Compared { file, rows, live, written, position: reading.position })
     }
 
@@ -235,22 +264,22 @@ impl Mirror<'_> {
     /// Those of the disk.
     pub(crate) fn rows(&self) -> Result<Rows> {
         let baseline = Baseline::open(self.state, self.scope)?;
-        let schema = Arc::clone(&self.schema);
+        let (schema, name) = (Arc::clone(&self.schema), self.name.to_owned());
         Ok(Rows::Stream(Arc::new(move |columns: Option<Vec<usize>>| {
             let wanted = match &columns {
                 Some(columns) => Arc::new(schema.project(columns)?),
                 None => Arc::clone(&schema),
             };
-            let (baseline, mut cursor) = (baseline.clone(), baseline.cursor()?);
+            let (baseline, mut cursor, name) = (baseline.clone(), baseline.cursor()?, name.clone());
             let batches = std::iter::from_fn(move || {
                 let read = cursor.take(READ_ROWS).and_then(|mut known| {
                     if known.is_empty() {
                         return Ok(None);
                     }
                     known.retain(|known| !known.gone);
-                    baseline.values(&known, &wanted).map(Some)
+                    baseline.whole_values(&known, &wanted).map(Some)
                 });
-                read.transpose()
+                read.map_err(|error| error.with("source", &name)).transpose()
             });
             Ok(futures::stream::iter(batches).boxed())
         })))

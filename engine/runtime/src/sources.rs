@@ -3,7 +3,8 @@
 use crate::diff::About;
 use crate::follow::{Complete, Furthest, Start, Way};
 use crate::land::{Landed, LandedRows, land};
-use crate::mirror::{Mirror, Reading};
+use crate::mirror::{Mirror, Reading, Written as Taken};
+use crate::plan_file::{PlanRow, Why};
 use crate::progress::Event;
 use crate::report::{RunReport, SourceReport, Status};
 use crate::run::{Engine, RunOptions};
@@ -13,7 +14,7 @@ use crate::vars::Vars;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
-use obmen_sdk::{BadRow, Error, Filter, Result, Scan, Source, SourceTarget};
+use obmen_sdk::{BadRow, Error, Filter, Op, Result, Scan, Source, SourceTarget};
 use obmen_spec::pipeline::{Changes, ChangesKind, OnBadRow, Pipeline, Source as Written};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -127,64 +128,33 @@ impl Engine<'_> {
         report: &mut RunReport,
     ) -> Result<u64> {
         let bad = landed.bad_count > 0;
-        let suspended = (bad || !landed.exact).then(|| format!("source `{}` was not read whole", opened.name));
-        let position = match &followed.way {
-            // rows that could not be read come again
-            _ if bad => followed.position.clone(),
-            Way::Inbox => None,
-            Way::Version(_) | Way::Window(_) => Some(Vec::new()),
-            Way::Cursor(mark) => {
-                let mut furthest = Furthest::new(mark, &opened.source.schema(), followed.position.as_deref())?;
-                for batch in landed.rows.batches()? {
-                    furthest.add(&batch?)?;
-                }
-                if furthest.without > 0 {
-                    report.notes.push(format!(
-                        "{} of source `{}` have no `{}`: when they change, nobody will notice",
-                        rows(furthest.without),
-                        opened.name,
-                        mark.column
-                    ));
-                }
-                furthest.position()?
-            }
-        };
-        let reading = |rows, about, condition| Reading {
-            rows,
-            about,
-            condition,
-            deletes_suspended: suspended.clone(),
-            position: position.clone(),
+        let reading = Reading {
+            rows: &landed.rows,
+            about: About::Everything,
+            condition: None,
+            deletes_suspended: (bad || !landed.exact).then(|| format!("source `{}` was not read whole", opened.name)),
+            position: position(opened, followed, landed, report)?,
         };
         let mirror = opened.mirror(reader.state, followed);
-        let options = || self.sql_options(reader.work, reader.now);
+        let options = self.sql_options(reader.work, reader.now);
         let written = match (&followed.way, &followed.start.complete) {
-            (Way::Version(mark), Complete::Nothing) => {
+            (Way::Version(mark), complete) => {
                 let columns: Vec<String> = opened.key.iter().cloned().chain([mark.column.value.clone()]).collect();
                 let versions = mirror.narrow(&columns)?;
-                let seen = versions.compare(reading(&landed.rows, About::Everything, None), options()).await?;
-                let (keys, hashes) = seen.keys(reader.state, &opened.key)?;
-                let fetched = self.fetch(opened, keys, reader).await?;
-                let about = About::Keys { keys: Arc::new(hashes), known: 0 };
-                let written = mirror.update(reading(&fetched, about, None), options()).await?;
-                versions.keep(seen)?;
-                written
+                if matches!(complete, Complete::Nothing) {
+                    self.follow_versions(reader, opened, (&mirror, &versions), reading).await?
+                } else {
+                    let written = mirror.update(reading.clone(), options.clone()).await?;
+                    let projected = landed.rows.project(&columns, reader.work, &opened.name)?;
+                    versions.update(Reading { rows: &projected, ..reading }, options).await?;
+                    written
+                }
             }
-            (Way::Version(mark), _) => {
-                let written = mirror.update(reading(&landed.rows, About::Everything, None), options()).await?;
-                let columns: Vec<String> = opened.key.iter().cloned().chain([mark.column.value.clone()]).collect();
-                let versions = mirror.narrow(&columns)?;
-                let projected = landed.rows.project(&columns, reader.work, &opened.name)?;
-                versions.update(reading(&projected, About::Everything, None), options()).await?;
-                written
-            }
-            (_, Complete::Nothing) => mirror.update(reading(&landed.rows, About::Present, None), options()).await?,
-            (_, Complete::Everything) => {
-                mirror.update(reading(&landed.rows, About::Everything, None), options()).await?
-            }
+            (_, Complete::Nothing) => mirror.update(Reading { about: About::Present, ..reading }, options).await?,
+            (_, Complete::Everything) => mirror.update(reading, options).await?,
             (_, Complete::Where(condition)) => {
-                let condition = Some(condition.clone());
-                mirror.update(reading(&landed.rows, About::Everything, condition), options()).await?
+                let reading = Reading { condition: Some(condition.clone()), ..reading };
+                self.follow_window(reader, opened, &mirror, reading).await?
             }
         };
         if let Some(cursor) = &landed.cursor {
@@ -194,7 +164,58 @@ impl Engine<'_> {
             let without = rows(written.keyless);
             report.notes.push(format!("{without} of source `{}` have no key and are left out", opened.name));
         }
+        // of an inbox the later file is meant to win
+        if written.repeated > 0 && !matches!(followed.way, Way::Inbox) {
+            let again = rows(written.repeated);
+            report.notes.push(format!(
+                "{again} of source `{}` came with a key that stands in a later row too: the last one counts",
+                opened.name
+            ));
+        }
         Ok(written.changes)
+    }
+
+    /// Fetches the rows whose versions differ.
+    async fn follow_versions(
+        &self,
+        reader: Reader<'_>,
+        opened: &Opened,
+        (mirror, versions): (&Mirror<'_>, &Mirror<'_>),
+        reading: Reading<'_>,
+    ) -> Result<Taken> {
+        let options = self.sql_options(reader.work, reader.now);
+        let seen = versions.compare(reading.clone(), options.clone()).await?;
+        let (keys, hashes) = seen.keys(reader.state, &opened.key, |_| true)?;
+        let fetched = self.fetch(opened, keys, reader).await?;
+        let about = About::Keys { keys: Arc::new(hashes), known: 0 };
+        let changes = mirror.update(Reading { rows: &fetched, about, ..reading }, options).await?.changes;
+        let written = seen.written().with(changes);
+        versions.keep(seen)?;
+        Ok(written)
+    }
+
+    /// Takes the rows of a window. What is missing among them is gone, unless it is there by its key: then it moved out.
+    async fn follow_window(
+        &self,
+        reader: Reader<'_>,
+        opened: &Opened,
+        mirror: &Mirror<'_>,
+        reading: Reading<'_>,
+    ) -> Result<Taken> {
+        let options = self.sql_options(reader.work, reader.now);
+        let seen = mirror.compare(reading.clone(), options.clone()).await?;
+        let is_gone = |row: &PlanRow| row.op == Op::Delete && row.why == Why::Due;
+        let (keys, _) = seen.keys(reader.state, &opened.key, is_gone)?;
+        let moved = self.fetch(opened, keys, reader).await?;
+        if moved.is_empty()? {
+            return mirror.keep(seen);
+        }
+        // once it is kept where they are now, they are not looked for in the window
+        seen.discard(reader.state)?;
+        let outside = Reading { rows: &moved, about: About::Present, condition: None, ..reading.clone() };
+        let changes = mirror.update(outside, options.clone()).await?.changes;
+        let written = mirror.update(reading, options).await?;
+        Ok(written.with(written.changes + changes))
     }
 
     /// Rows by their keys, some at a time.
@@ -271,6 +292,35 @@ impl Engine<'_> {
             may_be_empty: source.may_be_empty,
         })
     }
+}
+
+/// How far a source is read now.
+fn position(
+    opened: &Opened,
+    followed: &Followed,
+    landed: &Landed,
+    report: &mut RunReport,
+) -> Result<Option<Vec<u8>>> {
+    let mark = match &followed.way {
+        // rows that could not be read come again
+        _ if landed.bad_count > 0 => return Ok(followed.position.clone()),
+        Way::Inbox => return Ok(None),
+        Way::Version(_) | Way::Window(_) => return Ok(Some(Vec::new())),
+        Way::Cursor(mark) => mark,
+    };
+    let mut furthest = Furthest::new(mark, &opened.source.schema(), followed.position.as_deref())?;
+    for batch in landed.rows.batches()? {
+        furthest.add(&batch?)?;
+    }
+    if furthest.without > 0 {
+        report.notes.push(format!(
+            "{} of source `{}` have no `{}`: when they change, nobody will notice",
+            rows(furthest.without),
+            opened.name,
+            mark.column
+        ));
+    }
+    furthest.position()
 }
 
 /// Where the reading of a source that brings only changes starts.

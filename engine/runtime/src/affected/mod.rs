@@ -283,7 +283,11 @@ impl Affecting<'_> {
                 let batches = [to.rows(&found)?, to.changed_with(&hop.to, &values)?];
                 rows = arrow::compute::concat_batches(to.schema(), &batches)?;
             }
-            keys.add(&columns_of(&rows, &way.columns)?)?;
+            let found = columns_of(&rows, &way.columns)?;
+            if way.keyless && !(0..found.num_rows()).all(|row| is_whole(&found, row)) {
+                return because(format!("a change of `{}` may have made rows without a key", relation.name()));
+            }
+            keys.add(&found)?;
         }
         Ok(())
     }

@@ -124,7 +124,8 @@ impl<'a> Relation<'a> {
         match (set, &self.source.rows) {
             (RowSet::Mirrored(known), RowsRead::Mirrored(scope)) => {
                 let known: Vec<Known> = known.values().copied().collect();
-                Baseline::open(self.state, *scope)?.values(&known, &self.source.schema)
+                let values = Baseline::open(self.state, *scope)?.whole_values(&known, &self.source.schema);
+                values.map_err(|error| error.with("source", &self.source.name))
             }
             (RowSet::Landed(numbers), RowsRead::Landed(rows)) => taken(rows, numbers, &self.source.schema),
             _ => Err(Error::internal("rows of one relation in another")),

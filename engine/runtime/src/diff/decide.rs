@@ -50,6 +50,8 @@ pub(crate) struct Counts {
     pub(crate) unapproved_digest: Hash,
     /// Rows without a key, which are invalid.
     pub(crate) keyless: u64,
+    /// Rows whose place a later row with the same key took.
+    pub(crate) repeated: u64,
     /// Rows that failed each check.
     pub(crate) checks: BTreeMap<String, u64>,
     /// Rows that wait for another sink, by its name.
@@ -192,6 +194,7 @@ impl Judge<'_> {
             Some(values) => self.compare_recipes(target, rows, known, values, baseline)?,
             None => HashMap::new(),
         };
+        counts.repeated += rows.repeated;
         let mut decisions = Vec::new();
         let mut old = known.iter().copied().peekable();
         for (at, key) in rows.keys.iter().copied().enumerate() {
@@ -385,7 +388,7 @@ impl Judge<'_> {
             let at: UInt64Array = pairs.iter().map(|(at, _)| *at as u64).collect();
             let old: Vec<Known> = pairs.iter().map(|(_, known)| *known).collect();
             let new_hashes = hash_rows(&take_record_batch(&values.batch, &at)?, &common)?;
-            let old_hashes = hash_rows(&baseline.values(&old, &target.schema)?, &common)?;
+            let old_hashes = baseline.hashes(&old, &target.schema, &common)?;
             for ((new, old), (_, known)) in new_hashes.into_iter().zip(old_hashes).zip(&pairs) {
                 let like = match (new == old, added) {
                     (true, false) => Likeness::Equal,

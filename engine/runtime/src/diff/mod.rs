@@ -38,7 +38,7 @@ use arrow::record_batch::RecordBatch;
 use decide::{Decision, Values};
 use futures::TryStreamExt;
 use marks::Marks;
-use obmen_sdk::{Error, Op, Result};
+use obmen_sdk::{Error, ErrorKind, Op, Result};
 use obmen_spec::pipeline::Otherwise;
 use read::{Keep, KeySet, Looked, Side, Wish};
 use rows::{PART_WIDTH, Rows, owner_width};
@@ -360,6 +360,7 @@ impl Diff<'_> {
     fn plan_rows(&self, decisions: &[Decision], values: &ValuesOfRows, baseline: &Baseline) -> Result<PlanRows> {
         let known: Vec<Known> = decisions.iter().filter_map(|decision| decision.known).collect();
         let old = baseline.values(&known, &self.target.schema)?;
+        self.refuse_unsaid_keys(decisions, &old)?;
         let lost = self.lost_values(decisions)?;
         let nothing = nothing_known(&self.target.schema, 1)?;
         let sources = [&values.batch, &old, &lost, &nothing];
@@ -392,6 +393,27 @@ impl Diff<'_> {
                 false => interleave_record_batch(&sources, &old_order)?,
             },
         })
+    }
+
+    /// A row that is gone is deleted by its key, which the key's type of now may not be able to say.
+    fn refuse_unsaid_keys(&self, decisions: &[Decision], old: &RecordBatch) -> Result<()> {
+        let known = decisions.iter().filter(|decision| decision.known.is_some());
+        let gone: Vec<usize> = known
+            .enumerate()
+            .filter(|(_, decision)| decision.row.op == Op::Delete && decision.row.why != Why::Ignored)
+            .map(|(at, _)| at)
+            .collect();
+        for name in &self.target.key {
+            let column = old.column_by_name(name);
+            if column.is_some_and(|column| gone.iter().any(|at| column.is_null(*at))) {
+                let message = format!(
+                    "rows are gone whose key column `{name}` was of another type, and does not fit the type it has now: \
+                     declare it as it was, or give up what is known with `obmen baseline forget`"
+                );
+                return Err(Error::new(ErrorKind::SchemaMismatch, message).with("sink", &self.target.name));
+            }
+        }
+        Ok(())
     }
 
     /// The values of keys that were sent, whose answer was lost, and that are gone since: they stand in the plan that sent them.

@@ -16,6 +16,8 @@ pub(super) struct Rows {
     pub(super) flaws: Vec<Option<Flaw>>,
     /// For each `after`, the hash of the parent's key.
     pub(super) parents: Vec<Vec<Hash>>,
+    /// Rows whose place a later row with the same key took.
+    pub(super) repeated: u64,
     /// The key hashes the range is of: from, and up to but without.
     pub(super) range: (Hash, Option<Hash>),
 }
@@ -39,6 +41,7 @@ impl Rows {
             hashes: Vec::with_capacity(order.len()),
             flaws: Vec::with_capacity(order.len()),
             parents: vec![Vec::with_capacity(order.len()); links],
+            repeated: 0,
             range,
         };
         for at in order {
@@ -52,6 +55,7 @@ impl Rows {
             }
             if rows.keys.last() == Some(&key) {
                 rows.pop();
+                rows.repeated += 1;
             }
             rows.keys.push(key);
             rows.hashes.push(hash_in(mark, 1));

@@ -35,8 +35,8 @@ pub use references::{References, references, references_of_condition};
 pub use source::{ReadRows, Rows};
 pub use vars::VarValue;
 
-use arrow::array::{Array, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{Field, Int64Type, Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Column, DataFusionError};
@@ -275,7 +275,7 @@ impl Sql {
         let count = rows.num_rows();
         let order = Int64Array::from_iter_values(0..i64::try_from(count).unwrap_or(i64::MAX));
         let fields = rows.schema_ref().fields().iter().map(|field| field.as_ref().clone());
-        let fields: Vec<Field> = fields.chain([Field::new(ROW, arrow::datatypes::DataType::Int64, true)]).collect();
+        let fields: Vec<Field> = fields.chain([Field::new(ROW, DataType::Int64, true)]).collect();
         let schema = Arc::new(Schema::new(fields));
         let columns = rows.columns().iter().cloned().chain([Arc::new(order) as _]).collect();
         let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;
@@ -323,7 +323,7 @@ impl Sql {
         for (name, condition) in &query.flags {
             let condition = self.checked(Planner::new(self), relation, condition)?;
             exprs.push(condition.is_true().alias(name));
-            fields.push(Field::new(name, arrow::datatypes::DataType::Boolean, true));
+            fields.push(Field::new(name, DataType::Boolean, true));
         }
         let plan = planner.scan(relation).and_then(|scan| scan.project(exprs)).and_then(LogicalPlanBuilder::build);
         let plan = plan.map_err(|error| failure::of_running(error, relation))?;
@@ -360,6 +360,12 @@ fn marked_keys(schema: &Schema) -> SchemaRef {
         .map(|field| field.name().clone())
         .collect();
     marked(schema, &key)
+}
+
+/// Values in another type, as a declared column takes them: unchanged, or not at all. NULL where a value cannot be taken.
+pub(crate) fn taken_exactly(values: &ArrayRef, kind: &DataType) -> ArrayRef {
+    let cast = Cast::new(Target::Type(kind.clone()), Loss::Refused, true);
+    cast.apply(values).unwrap_or_else(|_| new_null_array(kind, values.len()))
 }
 
 /// A column cast to a declared type.

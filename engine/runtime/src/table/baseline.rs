@@ -2,12 +2,13 @@
 
 use super::cursor::{BaselineCursor, HashColumns};
 use super::{KEY, RECIPE, RowFile, align};
-use crate::hash::Hash;
+use crate::hash::{Hash, hash_rows};
 use crate::state::{ScopeId, SegmentRecord, State};
+use arrow::array::{Array, ArrayRef};
 use arrow::compute::interleave_record_batch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use obmen_sdk::Result;
+use obmen_sdk::{Error, ErrorKind, Result};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -149,9 +150,88 @@ impl Baseline {
         Ok(interleave_record_batch(&batches, &order)?)
     }
 
+    /// The values of known keys as [`values`](Self::values), and none of them left out: what a file has in another type
+    /// fits the type of `schema`.
+    ///
+    /// # Errors
+    /// `SchemaMismatch` for a column with a value that does not fit; those of the state.
+    pub(crate) fn whole_values(&self, known: &[Known], schema: &SchemaRef) -> Result<RecordBatch> {
+        let values = self.values(known, schema)?;
+        for field in schema.fields() {
+            let is_other = |(index, kind): (usize, Option<&DataType>)| {
+                kind.is_some_and(|kind| kind != field.data_type()) && known.iter().any(|known| known.file == index)
+            };
+            if self.types_of(field.name()).enumerate().any(is_other) {
+                let written = self.as_written(known, &Arc::new(Schema::new(vec![Arc::clone(field)])))?;
+                let nulls = |array: Option<&ArrayRef>| array.map_or(0, |array| array.null_count());
+                let before: usize = written.iter().map(|(_, batch)| nulls(batch.columns().first())).sum();
+                if nulls(values.column_by_name(field.name())) > before {
+                    let message = format!(
+                        "column `{}` is {} now, and what is kept of it does not fit: declare it as it was",
+                        field.name(),
+                        field.data_type()
+                    );
+                    return Err(Error::new(ErrorKind::SchemaMismatch, message));
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    /// The hashes of known keys over some columns of `schema`, of the values as they were written: another type than
+    /// that of `schema` changes none.
+    ///
+    /// # Errors
+    /// Those of the state.
+    pub(crate) fn hashes(&self, known: &[Known], schema: &SchemaRef, names: &[String]) -> Result<Vec<Hash>> {
+        let asked: Vec<FieldRef> =
+            schema.fields().iter().filter(|field| names.contains(field.name())).map(Arc::clone).collect();
+        let mut hashes = vec![0; known.len()];
+        for (places, batch) in self.as_written(known, &Arc::new(Schema::new(asked)))? {
+            for (place, hash) in places.into_iter().zip(hash_rows(&batch, names)?) {
+                if let Some(found) = hashes.get_mut(place) {
+                    *found = hash;
+                }
+            }
+        }
+        Ok(hashes)
+    }
+
+    /// The values of known keys, file by file, each with the places of its rows in `known`: columns of `schema` in the
+    /// types the file has them in.
+    fn as_written(&self, known: &[Known], schema: &SchemaRef) -> Result<Vec<(Vec<usize>, RecordBatch)>> {
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let mut batches = Vec::new();
+        for (index, (_, file)) in self.files.iter().enumerate() {
+            let (places, rows): (Vec<usize>, Vec<u64>) = known
+                .iter()
+                .enumerate()
+                .filter(|(_, known)| known.file == index)
+                .map(|(place, known)| (place, known.at))
+                .unzip();
+            if !rows.is_empty() {
+                let batch = file.rows_with(Some(&names), &rows)?;
+                let fields = schema.fields().iter().map(|field| {
+                    let written = batch.schema_ref().field_with_name(field.name()).ok();
+                    let kind = written.map_or_else(|| field.data_type().clone(), |own| written_type(own.data_type(), field.data_type()));
+                    field.as_ref().clone().with_data_type(kind)
+                });
+                let own = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+                batches.push((places, align(&batch, &own)?));
+            }
+        }
+        Ok(batches)
+    }
+
+    /// The types that a column has in the files.
+    fn types_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Option<&'a DataType>> {
+        let own = |file: &'a RowFile| file.schema().field_with_name(name).ok().map(Field::data_type);
+        self.files.iter().map(move |(_, file)| own(file))
+    }
+
     /// The columns that any file has beside ours: the newest file's first.
     pub(crate) fn value_schema(&self) -> SchemaRef {
-        let mut fields: Vec<arrow::datatypes::FieldRef> = Vec::new();
+        let mut fields: Vec<FieldRef> = Vec::new();
         for (_, file) in self.files.iter().rev() {
             for field in file.schema().fields() {
                 let known = fields.iter().any(|other| other.name() == field.name());
@@ -162,4 +242,19 @@ impl Baseline {
         }
         Arc::new(Schema::new(fields))
     }
+}
+
+/// The type in which values were written; of parts the columns that are asked for, each in its own.
+fn written_type(written: &DataType, asked: &DataType) -> DataType {
+    let (DataType::List(own), DataType::List(item)) = (written, asked) else { return written.clone() };
+    let (DataType::Struct(own), DataType::Struct(fields)) = (own.data_type(), item.data_type()) else {
+        return written.clone();
+    };
+    let field = |field: &FieldRef| {
+        let same = own.iter().find(|own| own.name() == field.name());
+        let kind = same.map_or_else(|| field.data_type().clone(), |same| same.data_type().clone());
+        field.as_ref().clone().with_data_type(kind)
+    };
+    let fields = fields.iter().map(field).collect::<Vec<_>>();
+    DataType::List(Arc::new(item.as_ref().clone().with_data_type(DataType::Struct(fields.into()))))
 }

@@ -6,9 +6,10 @@ use super::sealed::{Ahead, CheckedPages, SealedFile, Spare};
 use super::write::{FORMAT, FORMAT_NAME};
 use crate::hash::Hash;
 use crate::state::FileMark;
-use arrow::array::{ArrayRef, AsArray, new_null_array};
-use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::SchemaRef;
+use crate::sql::taken_exactly;
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, StructArray, new_null_array};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use obmen_sdk::{Error, ErrorKind, Result};
@@ -340,17 +341,24 @@ pub(crate) fn damaged(how: &str, path: &Path) -> Error {
 /// A batch with the columns of `schema`: those it has under the same name, cast exactly where the type
 /// changed, NULL where it has none or the old value does not fit the new type.
 pub(crate) fn align(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let columns =
-        schema
-            .fields()
-            .iter()
-            .map(|field| match batch.column_by_name(field.name()) {
-                Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
-                Some(column) => Ok(cast(column, field.data_type())
-                    .unwrap_or_else(|_| new_null_array(field.data_type(), batch.num_rows()))),
-                None => Ok(new_null_array(field.data_type(), batch.num_rows())),
-            })
-            .collect::<Result<Vec<ArrayRef>>>()?;
+    let column = |field: &FieldRef| match batch.column_by_name(field.name()) {
+        Some(column) => aligned(column, field.data_type()),
+        None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+    };
+    let columns = schema.fields().iter().map(column).collect::<Result<Vec<ArrayRef>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+}
+
+fn aligned(column: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
+    let (DataType::List(item), Some(list)) = (kind, column.as_list_opt::<i32>()) else {
+        let is_same = column.data_type() == kind;
+        return Ok(if is_same { Arc::clone(column) } else { taken_exactly(column, kind) });
+    };
+    let (DataType::Struct(fields), Some(parts)) = (item.data_type(), list.values().as_struct_opt()) else {
+        return Ok(taken_exactly(column, kind));
+    };
+    let parts = align(&RecordBatch::from(parts), &Arc::new(Schema::new(fields.clone())))?;
+    let parts: ArrayRef = Arc::new(StructArray::from(parts));
+    Ok(Arc::new(ListArray::try_new(Arc::clone(item), list.offsets().clone(), parts, list.nulls().cloned())?))
 }

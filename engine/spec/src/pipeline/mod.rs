@@ -147,7 +147,8 @@ pub struct Watermark {
     /// `cursor`: a second column that tells rows of one position apart, the key mostly. Without it all rows of the
     /// last position are read again.
     pub tie: Option<Spanned<String>>,
-    /// `window`: rows of this time back from now are read again, and what is missing among them is gone.
+    /// `window`: rows of this time back from now are read again; what is missing among them, and not there by its key, is
+    /// gone.
     pub last: Option<Spanned<Back>>,
 }
 

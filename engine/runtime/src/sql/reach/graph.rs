@@ -75,7 +75,7 @@ impl Graph {
         order.extend((0..self.len()).filter(|scan| !tree.contains_key(scan)));
         let scans = self.scans.iter().enumerate().map(|(at, scan)| ScanReach {
             relation: scan.relation.clone(),
-            to_key: self.touched(at, &back, &keys),
+            to_key: self.touched(at, &back, &keys, origins),
             from_key: self.needed(at, &tree, &keys),
         });
         Ok(Reach { scans: scans.collect(), order })
@@ -132,6 +132,7 @@ impl Graph {
         start: usize,
         tree: &Tree,
         keys: &BTreeMap<usize, BTreeMap<usize, usize>>,
+        origins: &[Origins],
     ) -> Result<ToKey, NoReach> {
         let (mut scan, mut hops) = (start, Vec::new());
         while let Some(edge) = self.edge(scan, tree) {
@@ -140,7 +141,12 @@ impl Graph {
             scan = edge.from;
         }
         if let Some(columns) = keys.get(&scan).filter(|_| tree.contains_key(&scan)) {
-            return Ok(ToKey { hops, columns: self.columns(scan, columns.values().copied()) });
+            let may_be_null = |(position, at): (&usize, &usize)| {
+                let column = Column { scan, at: *at };
+                origins.get(*position).is_some_and(|all| all.iter().any(|origin| origin.null && origin.column == column))
+            };
+            let keyless = columns.iter().any(may_be_null);
+            return Ok(ToKey { hops, columns: self.columns(scan, columns.values().copied()), keyless });
         }
         let relation = self.scans.get(start).map_or("", |scan| scan.relation.as_str());
         Err(NoReach::new(format!("`{relation}` is joined by something other than equality of columns")))

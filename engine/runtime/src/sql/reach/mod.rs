@@ -62,8 +62,11 @@
 //! scan that is selected by the whole key. That is [`ToKey`]. It needs one selection for all scans, in which every scan is
 //! selected by the whole key or along edges from such scans.
 //!
-//! Rows whose key is NULL are not found: a sink takes them for invalid, whatever they hold.
+//! Rows whose key is NULL are not found: a sink takes them for invalid, whatever they hold. That there may be new ones is
+//! known: a key column that can be NULL has the NULL of a row at the end of some way ([`ToKey::keyless`]).
 
+#[cfg(test)]
+mod author;
 mod graph;
 #[cfg(test)]
 mod property;
@@ -100,13 +103,16 @@ pub struct ScanReach {
 /// The way from changed rows of a scan to keys.
 ///
 /// Start with the changed rows, old and new images alike, and make the hops; in the end `columns` of the rows at hand
-/// are the keys. A key with a NULL in it is none. The result may hold keys that did not change.
+/// are the keys. A key with a NULL in it is none, but may be a row without a key. The result may hold keys that did not
+/// change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToKey {
     /// Hops from scan to scan, the fewest there are; none if the scan itself has the key.
     pub hops: Vec<Hop>,
     /// Columns of the last scan whose values are the key, in the key's order.
     pub columns: Vec<String>,
+    /// Whether a row at hand with a NULL among them may give the relation a row without a key.
+    pub keyless: bool,
 }
 
 /// Replaces the rows at hand by the rows of another scan that match them: the rows there are now, and the old images of those

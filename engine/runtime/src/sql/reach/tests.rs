@@ -159,6 +159,22 @@ fn outer_joins_are_entered_from_the_preserved_side_only() {
 }
 
 #[test]
+fn a_key_that_may_be_missing_is_told_from_one_that_cannot() {
+    for (text, expected) in [
+        ("SELECT id FROM goods", [true].as_slice()),
+        ("SELECT id, name FROM goods WHERE flag > 0 AND id IS NOT NULL", &[false]),
+        ("SELECT g.id FROM goods AS g JOIN stock AS s ON s.good = g.id", &[false, false]),
+        ("SELECT g.id FROM goods AS g LEFT JOIN stock AS s ON s.good = g.id", &[true, false]),
+        ("SELECT g.id FROM goods AS g JOIN producers AS p ON p.id = g.producer", &[true, true]),
+        ("SELECT id FROM goods WHERE id IS NOT NULL UNION ALL SELECT id FROM producers", &[false, true]),
+    ] {
+        let reach = reach_of(&session(&[("result", text)]), "result", "id").unwrap();
+        let keyless: Vec<bool> = reach.scans.iter().map(|scan| scan.to_key.as_ref().unwrap().keyless).collect();
+        assert_eq!(keyless, expected, "{text}");
+    }
+}
+
+#[test]
 fn a_table_in_the_middle_is_hopped_over() {
     reaches(
         "SELECT g.id, sum(w.region) AS regions FROM goods AS g JOIN stock AS s ON s.good = g.id \

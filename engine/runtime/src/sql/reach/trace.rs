@@ -38,6 +38,8 @@ pub(super) struct Origin {
     pub(super) gives: bool,
     /// Its rows can be selected by the values.
     pub(super) takes: bool,
+    /// It may be NULL, and the column of the node with it.
+    pub(super) null: bool,
 }
 
 /// All that is known of where one column comes from; empty for what is computed.
@@ -94,7 +96,7 @@ impl<'a> Tracer<'a> {
         }
         let scan = self.graph.scan(name, schema.fields().iter().map(|field| field.name().clone()).collect());
         let columns = schema.fields().iter().enumerate().map(|(at, field)| {
-            let origin = Origin { column: Column { scan, at }, gives: true, takes: true };
+            let origin = Origin { column: Column { scan, at }, gives: true, takes: true, null: true };
             if is_exact(field.data_type()) { vec![origin] } else { Vec::new() }
         });
         Ok(columns.collect())
@@ -196,8 +198,13 @@ impl<'a> Tracer<'a> {
     }
 
     fn filter(&mut self, filter: &Filter) -> Result<Columns, NoReach> {
-        let columns = self.node(&filter.input)?;
+        let mut columns = self.node(&filter.input)?;
         let sides = Sides::one(filter.input.schema());
+        for part in split_conjunction(&filter.predicate) {
+            if let Some(origins) = sides.not_null(part).and_then(|at| columns.get_mut(at)) {
+                origins.iter_mut().for_each(|origin| origin.null = false);
+            }
+        }
         let equal = split_conjunction(&filter.predicate).into_iter().filter_map(|part| sides.equality(part));
         Ok(self.unite(columns, &equal.collect::<Vec<_>>()))
     }
@@ -271,7 +278,8 @@ impl<'a> Tracer<'a> {
         }
         self.graph.lead(&compared);
         for class in &classes {
-            let shared = share(class.iter().filter_map(|at| columns.get(*at)).flatten());
+            let mut shared = share(class.iter().filter_map(|at| columns.get(*at)).flatten());
+            shared.iter_mut().for_each(|origin| origin.null = false);
             for at in class {
                 if let Some(column) = columns.get_mut(*at) {
                     column.clone_from(&shared);
@@ -351,6 +359,14 @@ impl<'a> Sides<'a> {
         found
     }
 
+    /// The column that is not NULL where this is true.
+    fn not_null(&self, expr: &Expr) -> Option<usize> {
+        match expr {
+            Expr::IsNotNull(inner) => Some(self.place(column(inner)?)?.0),
+            _ => None,
+        }
+    }
+
     /// Two columns that are the same value where this is true.
     fn equality(&self, expr: &Expr) -> Option<(usize, usize)> {
         match expr {
@@ -401,6 +417,7 @@ fn share<'o>(origins: impl Iterator<Item = &'o Origin>) -> Origins {
             Some(known) => {
                 known.gives |= origin.gives;
                 known.takes |= origin.takes;
+                known.null &= origin.null;
             }
             None => shared.push(*origin),
         }
