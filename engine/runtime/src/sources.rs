@@ -295,12 +295,7 @@ impl Engine<'_> {
 }
 
 /// How far a source is read now.
-fn position(
-    opened: &Opened,
-    followed: &Followed,
-    landed: &Landed,
-    report: &mut RunReport,
-) -> Result<Option<Vec<u8>>> {
+fn position(opened: &Opened, followed: &Followed, landed: &Landed, report: &mut RunReport) -> Result<Option<Vec<u8>>> {
     let mark = match &followed.way {
         // rows that could not be read come again
         _ if landed.bad_count > 0 => return Ok(followed.position.clone()),

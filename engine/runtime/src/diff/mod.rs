@@ -147,9 +147,10 @@ impl Diff<'_> {
             || baseline.is_empty()
             || baseline.has_other_recipes(self.target.recipe)?;
         // a part changes its owner's hash, which is not known before all parts are
-        let seen = match at_once || !self.target.children.is_empty() {
-            true => None,
-            false => Seen::of(&baseline, self.budget)?.map(Arc::new),
+        let seen = if at_once || !self.target.children.is_empty() {
+            None
+        } else {
+            Seen::of(&baseline, self.budget)?.map(Arc::new)
         };
         let values = match (at_once, &seen) {
             (true, _) => Keep::Everything,
@@ -388,9 +389,10 @@ impl Diff<'_> {
                 Some(start) => values.batch.slice(start, decisions.len()),
                 None => interleave_record_batch(&sources, &new_order)?,
             },
-            old: match known.is_empty() {
-                true => nothing_known(&self.target.schema, decisions.len())?,
-                false => interleave_record_batch(&sources, &old_order)?,
+            old: if known.is_empty() {
+                nothing_known(&self.target.schema, decisions.len())?
+            } else {
+                interleave_record_batch(&sources, &old_order)?
             },
         })
     }

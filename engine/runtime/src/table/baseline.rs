@@ -163,7 +163,7 @@ impl Baseline {
             };
             if self.types_of(field.name()).enumerate().any(is_other) {
                 let written = self.as_written(known, &Arc::new(Schema::new(vec![Arc::clone(field)])))?;
-                let nulls = |array: Option<&ArrayRef>| array.map_or(0, |array| array.null_count());
+                let nulls = |array: Option<&ArrayRef>| array.map_or(0, Array::null_count);
                 let before: usize = written.iter().map(|(_, batch)| nulls(batch.columns().first())).sum();
                 if nulls(values.column_by_name(field.name())) > before {
                     let message = format!(
@@ -213,7 +213,10 @@ impl Baseline {
                 let batch = file.rows_with(Some(&names), &rows)?;
                 let fields = schema.fields().iter().map(|field| {
                     let written = batch.schema_ref().field_with_name(field.name()).ok();
-                    let kind = written.map_or_else(|| field.data_type().clone(), |own| written_type(own.data_type(), field.data_type()));
+                    let kind = written.map_or_else(
+                        || field.data_type().clone(),
+                        |own| written_type(own.data_type(), field.data_type()),
+                    );
                     field.as_ref().clone().with_data_type(kind)
                 });
                 let own = Arc::new(Schema::new(fields.collect::<Vec<_>>()));

@@ -46,7 +46,10 @@ fn a_row_without_a_key_that_comes_alone_is_left_out_with_a_word_about_it() {
     let place = followed(&["a 1 1", "∅ 2 2"]);
     let report = place.run();
     assert_eq!(place.sent(), ["create a 1"]);
-    assert!(report.notes.iter().any(|note| note == "1 row of source `rows` have no key and are left out"), "{report:?}");
+    assert!(
+        report.notes.iter().any(|note| note == "1 row of source `rows` have no key and are left out"),
+        "{report:?}"
+    );
 }
 
 #[test]

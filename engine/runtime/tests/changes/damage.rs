@@ -26,7 +26,11 @@ fn sends_rightly_or_says_what_to_do(place: &Place, file: &str, what: &str) -> bo
     match place.try_run(&RunOptions { plan_only: true, ..RunOptions::default() }) {
         Ok(report) => {
             assert_eq!(report.error, None, "{what}");
-            assert_eq!((report.sinks[0].unchanged, report.sinks[0].updates, report.sinks[0].read), (199, 1, 200), "{what}");
+            assert_eq!(
+                (report.sinks[0].unchanged, report.sinks[0].updates, report.sinks[0].read),
+                (199, 1, 200),
+                "{what}"
+            );
             true
         }
         Err(error) => {
@@ -51,7 +55,8 @@ fn a_flipped_bit_in_what_is_known_never_sends_anything_wrong() {
                 let mut damaged = bytes.clone();
                 damaged[at] ^= 1 << (at % 8);
                 std::fs::write(&path, damaged).unwrap();
-                refused += u8::from(!sends_rightly_or_says_what_to_do(&place, &name, &format!("{changes} {name} {at}")));
+                refused +=
+                    u8::from(!sends_rightly_or_says_what_to_do(&place, &name, &format!("{changes} {name} {at}")));
             }
             std::fs::write(&path, &bytes).unwrap();
             assert!(refused > 1, "{changes} {name}: {refused}");

@@ -20,10 +20,13 @@ const CASES: &[Case<'_>] = &[
     ("string", &["a 5", "b ∅", "c x"], "long", &["a 5", "b ∅", "c 1"], &["update a 5", "update c 1"]),
     ("long", &["a 5", "b ∅"], "string", &["a 5", "b ∅"], &["update a 5"]),
     ("string", &["a true", "b x"], "bool", &["a true", "b false"], &["update a true", "update b false"]),
-    ("long", &["a 9007199254740993", "b 1"], "double", &["a 9007199254740992", "b 1"], &[
-        "update a 9007199254740992.0",
-        "update b 1.0",
-    ]),
+    (
+        "long",
+        &["a 9007199254740993", "b 1"],
+        "double",
+        &["a 9007199254740992", "b 1"],
+        &["update a 9007199254740992.0", "update b 1.0"],
+    ),
 ];
 
 fn typed(kind: &str, changes: &str, sql: &str) -> String {

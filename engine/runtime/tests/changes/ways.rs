@@ -37,7 +37,11 @@ fn a_version_that_differs_brings_its_row_and_no_other() {
     assert_eq!((report.sources[0].mode.as_str(), report.sources[0].changes), ("version", 2));
     assert_eq!(report.sinks[0].compared.as_deref(), Some("2 affected keys of 3"));
     version_rows(&place, &["a 3 1", "b 1 1", "c 2 1", "d 2 ∅"]);
-    assert_eq!(place.sends(), ["update a 3", "update c 2", "update d 2"], "a version need not grow, and may be missing");
+    assert_eq!(
+        place.sends(),
+        ["update a 3", "update c 2", "update d 2"],
+        "a version need not grow, and may be missing"
+    );
     assert_eq!(place.sends(), [""; 0]);
 }
 

@@ -143,7 +143,9 @@ impl Graph {
         if let Some(columns) = keys.get(&scan).filter(|_| tree.contains_key(&scan)) {
             let may_be_null = |(position, at): (&usize, &usize)| {
                 let column = Column { scan, at: *at };
-                origins.get(*position).is_some_and(|all| all.iter().any(|origin| origin.null && origin.column == column))
+                origins
+                    .get(*position)
+                    .is_some_and(|all| all.iter().any(|origin| origin.null && origin.column == column))
             };
             let keyless = columns.iter().any(may_be_null);
             return Ok(ToKey { hops, columns: self.columns(scan, columns.values().copied()), keyless });

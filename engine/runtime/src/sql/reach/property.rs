@@ -231,7 +231,9 @@ impl Case {
             let relation = steps.last().unwrap().0.clone();
             let columns = if dice.chance(60) { 1 } else { 2 };
             let key: Vec<String> = (0..columns).map(|at| format!("c{at}")).collect();
-            let Some(sql) = session(&steps, &State::from(SOURCES.map(|(name, _)| (name, Vec::new())))) else { continue };
+            let Some(sql) = session(&steps, &State::from(SOURCES.map(|(name, _)| (name, Vec::new())))) else {
+                continue;
+            };
             match sql.reach(&relation, &key) {
                 Ok(reach) => return Some(Self { mood, steps, relation, key, reach }),
                 Err(no) => *tally.refused.entry(no.reason.split('`').step_by(2).collect()).or_default() += 1,
@@ -284,7 +286,9 @@ impl Case {
     ) -> Option<Found> {
         let (old_rows, old_keyless) = before;
         let (new_rows, new_keyless) = self.rows(new)?;
-        let context = || format!("seed {seed}, key {:?}\n{:#?}\nold {old:?}\nnew {new:?}\n{:#?}", self.key, self.steps, self.reach);
+        let context = || {
+            format!("seed {seed}, key {:?}\n{:#?}\nold {old:?}\nnew {new:?}\n{:#?}", self.key, self.steps, self.reach)
+        };
         let mut wanted = self.some_keys(dice, &new_rows);
         if let Some(keys) = affected(&self.reach, old, new) {
             let (before, after) = (self.with(old_rows, &keys, false), self.with(&new_rows, &keys, false));

@@ -202,7 +202,9 @@ impl<'a> Tracer<'a> {
         let sides = Sides::one(filter.input.schema());
         for part in split_conjunction(&filter.predicate) {
             if let Some(origins) = sides.not_null(part).and_then(|at| columns.get_mut(at)) {
-                origins.iter_mut().for_each(|origin| origin.null = false);
+                for origin in origins.iter_mut() {
+                    origin.null = false;
+                }
             }
         }
         let equal = split_conjunction(&filter.predicate).into_iter().filter_map(|part| sides.equality(part));
@@ -279,7 +281,9 @@ impl<'a> Tracer<'a> {
         self.graph.lead(&compared);
         for class in &classes {
             let mut shared = share(class.iter().filter_map(|at| columns.get(*at)).flatten());
-            shared.iter_mut().for_each(|origin| origin.null = false);
+            for origin in &mut shared {
+                origin.null = false;
+            }
             for at in class {
                 if let Some(column) = columns.get_mut(*at) {
                     column.clone_from(&shared);
