@@ -66,6 +66,7 @@ crosswalks:
 profiles:
   demo:
     production: true
+    segments: s3://obmen/state
     trade: { type: files, changes: full }
 ";
 

@@ -92,6 +92,7 @@ fn a_state_of_the_first_version_goes_on_where_it_was() {
     db.execute_batch(
         "ALTER TABLE segments DROP COLUMN bytes; ALTER TABLE segments DROP COLUMN seal;
          DROP TABLE indexes; DROP TABLE live; DROP TABLE mirrors; DROP TABLE deltas; DROP TABLE bases;
+         DROP TABLE stored;
          UPDATE meta SET value = '1' WHERE name = 'format';",
     )
     .unwrap();

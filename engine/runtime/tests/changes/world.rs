@@ -22,7 +22,7 @@ use obmen_sdk::{
 };
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// How a missing value is written.
@@ -161,11 +161,10 @@ impl Place {
 
     /// Files of the state's tables, the newest last.
     pub(crate) fn segments(&self) -> Vec<PathBuf> {
-        let files = std::fs::read_dir(self.state().join("baseline")).unwrap().map(|file| file.unwrap().path());
-        let is_table = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "parquet");
-        let mut files: Vec<_> = files.filter(is_table).collect();
-        files.sort_by_key(|path| (modified(path), path.clone()));
-        files
+        let db = rusqlite::Connection::open(self.state().join("state.db")).unwrap();
+        let mut files = db.prepare("SELECT file FROM segments ORDER BY id").unwrap();
+        let files = files.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        files.map(|file| self.state().join(file.unwrap())).collect()
     }
 
     /// Runs the pipeline, which should succeed.
@@ -241,10 +240,6 @@ impl Place {
         let pipeline = workspace.pipeline("t").unwrap().pipeline.as_ref().unwrap();
         engine.run(pipeline, options).await
     }
-}
-
-fn modified(path: &Path) -> std::time::SystemTime {
-    path.metadata().and_then(|file| file.modified()).unwrap()
 }
 
 fn runtime() -> tokio::runtime::Runtime {
