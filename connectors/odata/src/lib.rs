@@ -4,6 +4,8 @@ mod cell;
 mod columns;
 mod connection;
 mod elements;
+#[doc(hidden)]
+pub mod kernels;
 mod link;
 mod metadata;
 mod number;

@@ -38,15 +38,19 @@ impl Hasher for Plain {
 #[derive(Debug)]
 pub(crate) struct Page {
     answer: Answer,
+    decoder: Decoder,
+    turn: Option<Turn>,
+}
+
+/// The text of one answer on its way into batches.
+#[derive(Debug)]
+pub(crate) struct Decoder {
     elements: Elements,
     table: Table,
     entity: Arc<str>,
     before: u64,
-    turn: Option<Turn>,
-    /// Rows so far.
-    pub(crate) rows: u64,
-    /// Rows so far that came in an earlier page, too.
-    pub(crate) twice: u64,
+    rows: u64,
+    twice: u64,
     /// Identities that this page added to those seen.
     fresh: Vec<u128>,
 }
@@ -73,23 +77,24 @@ impl Page {
     pub(crate) async fn open(asking: Asking<'_>) -> Result<Self, Trouble> {
         let turn = asking.link.turn().await.map_err(Trouble::of_us)?;
         let answer = asking.link.ask(asking.path).await?;
-        Ok(Self {
-            answer,
-            elements: Elements::default(),
-            table: Table::new(Arc::clone(asking.columns), asking.batch_rows),
-            entity: Arc::clone(asking.entity),
-            before: asking.before,
-            turn: Some(turn),
-            rows: 0,
-            twice: 0,
-            fresh: Vec::new(),
-        })
+        let (table, entity) = (Table::new(Arc::clone(asking.columns), asking.batch_rows), Arc::clone(asking.entity));
+        Ok(Self { answer, decoder: Decoder::new(table, entity, asking.before), turn: Some(turn) })
     }
 
     /// The same page without a limit on its size, for a reader that does not hold it whole.
     pub(crate) fn unlimited(mut self) -> Self {
         self.answer = self.answer.unlimited();
         self
+    }
+
+    /// Rows so far.
+    pub(crate) fn rows(&self) -> u64 {
+        self.decoder.rows
+    }
+
+    /// Rows so far that came in an earlier page, too.
+    pub(crate) fn twice(&self) -> u64 {
+        self.decoder.twice
     }
 
     /// Bytes so far.
@@ -103,11 +108,47 @@ impl Page {
     }
 
     /// Takes the next piece; `false` if the answer was complete. Rows whose identity was seen before are left out.
-    pub(crate) async fn pull(&mut self, mut seen: Option<&mut Seen>) -> Result<bool, Trouble> {
+    pub(crate) async fn pull(&mut self, seen: Option<&mut Seen>) -> Result<bool, Trouble> {
         let piece = self.answer.chunk().await.map_err(Trouble::of_body)?;
+        self.decoder.take(piece.as_deref(), seen, self.answer.url())?;
+        Ok(piece.is_some())
+    }
+
+    /// Batches that are full.
+    pub(crate) fn full(&mut self) -> Vec<Batch> {
+        self.decoder.table.full()
+    }
+
+    /// All batches of a complete page.
+    ///
+    /// # Errors
+    /// `Internal` if Arrow refuses the rows.
+    pub(crate) fn finish(self) -> Result<Vec<Batch>> {
+        self.decoder.finish()
+    }
+
+    /// Forgets the page: its rows will come again.
+    pub(crate) fn forget(self, seen: &mut Seen) {
+        for hash in self.decoder.fresh {
+            seen.remove(&hash);
+        }
+    }
+}
+
+impl Decoder {
+    /// Rows of an entity into a table, when `before` rows of it came in earlier pages.
+    pub(crate) fn new(table: Table, entity: Arc<str>, before: u64) -> Self {
+        Self { elements: Elements::default(), table, entity, before, rows: 0, twice: 0, fresh: Vec::new() }
+    }
+
+    /// Takes the next piece of the answer from `url`; `None` is its end. Rows whose identity was seen before are left out.
+    ///
+    /// # Errors
+    /// What the answer is instead of rows; `Internal` if Arrow refuses them.
+    pub(crate) fn take(&mut self, piece: Option<&[u8]>, mut seen: Option<&mut Seen>, url: &str) -> Result<(), Trouble> {
         let mut broken: Option<Error> = None;
-        let Self { elements, table, entity, before, rows, twice, fresh, .. } = self;
-        let read = match &piece {
+        let Self { elements, table, entity, before, rows, twice, fresh } = self;
+        let read = match piece {
             None => elements.finish(),
             Some(piece) => elements.feed(piece, |row| {
                 *rows += 1;
@@ -130,27 +171,14 @@ impl Page {
         if let Some(error) = broken {
             return Err(Trouble::of_us(error));
         }
-        read.map_err(|shape| Trouble::of_shape(shape, self.elements.head(), self.answer.url()))?;
-        Ok(piece.is_some())
+        read.map_err(|shape| Trouble::of_shape(shape, self.elements.head(), url))
     }
 
-    /// Batches that are full.
-    pub(crate) fn full(&mut self) -> Vec<Batch> {
-        self.table.full()
-    }
-
-    /// All batches of a complete page.
+    /// All batches of a complete answer.
     ///
     /// # Errors
     /// `Internal` if Arrow refuses the rows.
     pub(crate) fn finish(self) -> Result<Vec<Batch>> {
         self.table.finish()
-    }
-
-    /// Forgets the page: its rows will come again.
-    pub(crate) fn forget(self, seen: &mut Seen) {
-        for hash in self.fresh {
-            seen.remove(&hash);
-        }
     }
 }

@@ -139,7 +139,7 @@ impl Read {
 
     /// Decides what a complete page means.
     fn take_page(&mut self, asked: usize, page: Page) -> Result<()> {
-        let (rows, limit) = (page.rows, u64::try_from(asked).unwrap_or(u64::MAX));
+        let (rows, limit) = (page.rows(), u64::try_from(asked).unwrap_or(u64::MAX));
         if rows > limit {
             let message = format!("1C sent {rows} rows to a request for {asked}: something on the way ignores `$top`");
             return Err(self.place(Error::invalid_data(message)));
@@ -152,7 +152,7 @@ impl Read {
             page.forget(&mut self.seen);
             return Ok(());
         }
-        self.count_twice(rows, page.twice)?;
+        self.count_twice(rows, page.twice())?;
         let exact = last && self.skip == 0;
         self.skip += rows;
         self.ready.extend(page.finish()?);

@@ -11,6 +11,8 @@ mod diff;
 mod follow;
 pub mod hash;
 pub mod journal;
+#[doc(hidden)]
+pub mod kernels;
 mod land;
 mod mirror;
 mod once;

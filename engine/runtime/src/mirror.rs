@@ -76,11 +76,11 @@ impl Written {
 
 /// What a read changes, on disk but not kept yet.
 pub(crate) struct Compared {
-    file: Option<String>,
+    pub(crate) file: Option<String>,
     /// Rows of the file.
     rows: u64,
     live: u64,
-    written: Written,
+    pub(crate) written: Written,
     position: Option<Vec<u8>>,
 }
 
