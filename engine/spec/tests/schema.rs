@@ -66,7 +66,7 @@ crosswalks:
 profiles:
   demo:
     production: true
-    segments: s3://obmen/state
+    segments: { path: s3://obmen/state }
     trade: { type: files, changes: full }
 ";
 
@@ -146,9 +146,12 @@ impl<'s> Walk<'s> {
                 }
             }
             serde_yaml::Value::Mapping(map) => {
-                let open = alternatives
-                    .iter()
-                    .any(|(_, schema)| *schema == &json!(true) || schema.get("propertyNames").is_some());
+                // what is inside `segments` is said by whoever opens it
+                let unsaid =
+                    |schema: &Value| schema.get("properties").is_none() && schema.get("additionalProperties").is_none();
+                let open = alternatives.iter().any(|(_, schema)| {
+                    *schema == &json!(true) || schema.get("propertyNames").is_some() || unsaid(schema)
+                });
                 for (key, value) in map {
                     let key = key.as_str().unwrap();
                     let known = alternatives
