@@ -3,7 +3,7 @@
 use crate::beside::Beside;
 use crate::hash::Hash;
 use crate::plan_file::{Origin, PlanFile, PlanRow, Why};
-use crate::state::{LoadRecord, LoadState, PlanRecord, PlanSinkRecord, ScopeId, State};
+use crate::state::{LoadPart, LoadRecord, LoadState, PlanRecord, PlanSinkRecord, ScopeId, State};
 use crate::table::{FileWriter, baseline_fields};
 use arrow::array::BooleanArray;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -74,16 +74,29 @@ fn not_acked(state: &State, scope: ScopeId, load: &LoadRecord) -> Result<HashSet
     Ok(others.filter(|row| row.scope == scope && row.outcome != "acked").map(|row| row.row).collect())
 }
 
-/// Whether loads together sent every row of a plan's file, and every row was acked.
+/// Whether loads together sent every row of a plan's file, each once, and every row was acked.
 fn took_all(state: &State, scope: ScopeId, sink: &PlanSinkRecord, loads: &[LoadRecord]) -> Result<bool> {
-    let mut sent = 0;
     for load in loads {
         if !not_acked(state, scope, load)?.is_empty() {
             return Ok(false);
         }
-        sent += load.parts.iter().filter(|part| part.scope == scope).map(|part| part.rows).sum::<u64>();
     }
-    Ok(sent == sink.rows)
+    let parts = loads.iter().flat_map(|load| &load.parts).filter(|part| part.scope == scope);
+    Ok(are_all(parts, sink.rows))
+}
+
+/// Whether parts are all rows of a file, one part after the other and nothing left out.
+fn are_all<'p>(parts: impl Iterator<Item = &'p LoadPart>, rows: u64) -> bool {
+    let mut parts: Vec<_> = parts.collect();
+    parts.sort_unstable_by_key(|part| part.first);
+    let mut next = 0;
+    for part in parts {
+        if part.first != next || part.last + 1 - part.first != part.rows {
+            return false;
+        }
+        next = part.last + 1;
+    }
+    next == rows
 }
 
 /// Makes a plan's file one of the baseline, as it is. `false` if it is not of a kind that can be.
@@ -258,4 +271,27 @@ fn plan_file<'a>(state: &State, plan: &'a PlanRecord, scope: ScopeId) -> Result<
         .ok_or_else(|| Error::internal(format!("plan {} has nothing for scope {}", plan.id, scope.0)))?;
     let name = sink.file.as_ref().ok_or_else(|| Error::internal(format!("plan {} has no file", plan.id)))?;
     Ok((sink, PlanFile::open(state, name)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_all_rows_only_if_each_row_is_in_exactly_one() {
+        let part = |(first, last, rows)| LoadPart { scope: ScopeId(1), first, last, rows };
+        for (parts, expected) in [
+            (vec![(0, 9, 10)], true),
+            (vec![(5, 9, 5), (0, 4, 5)], true),
+            (vec![(0, 4, 5)], false),
+            (vec![(0, 4, 5), (0, 4, 5)], false),
+            (vec![(0, 4, 5), (4, 9, 6)], false),
+            (vec![(0, 9, 9)], false),
+            (vec![(1, 9, 9)], false),
+            (vec![], false),
+        ] {
+            let parts: Vec<LoadPart> = parts.into_iter().map(part).collect();
+            assert_eq!(are_all(parts.iter(), 10), expected, "{parts:?}");
+        }
+    }
 }

@@ -33,7 +33,12 @@ impl Seen {
         if rows * ROW_BYTES > budget as u64 || u32::try_from(rows).is_err() {
             return Ok(None);
         }
-        let mut seen = Self { prints: Vec::new(), starts: vec![0], bits: (rows / BUCKET_ROWS).max(1).ilog2() };
+        let bits = (rows / BUCKET_ROWS).max(1).ilog2();
+        // a vector that grows would hold twice as much for a moment
+        let (mut starts, prints) =
+            (Vec::with_capacity((1 << bits) + 1), Vec::with_capacity(usize::try_from(rows).unwrap_or(0)));
+        starts.push(0);
+        let mut seen = Self { prints, starts, bits };
         let mut cursor = baseline.cursor()?;
         loop {
             let known = cursor.take(READ_ROWS)?;
@@ -69,8 +74,7 @@ impl Seen {
     }
 
     fn bucket(&self, key: Hash) -> usize {
-        let first = key.checked_shr(Hash::BITS - self.bits).unwrap_or(0);
-        usize::try_from(first).unwrap_or(0)
+        usize::try_from(key.checked_shr(Hash::BITS - self.bits).unwrap_or(0)).unwrap_or(0)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Keyed tables: rows by key in immutable Parquet files, each sorted by the key's hash.
 //!
 //! A commit writes one file, syncs it, and only then names it in the state; later files win over
-//! earlier ones, key by key. Where a plan was acked as a whole, its file is that file. When the newer files together have reached a quarter of an older one they
-//! are merged with it. The columns of a baseline file, which any Parquet reader opens:
+//! earlier ones, key by key. Where a plan was acked as a whole, its file is that file. When the newer
+//! files together have reached a quarter of an older one they are merged with it, where that changes no
+//! value (a column may have been of another type). The columns of a baseline file, which any Parquet reader opens:
 //!
 //! | column | meaning |
 //! |---|---|
