@@ -372,3 +372,54 @@ fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
 fn damaged(column: &str) -> Error {
     Error::invalid_data(format!("a plan file has no proper column {column}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Durability;
+
+    /// A plan as it was written before files had format 2.
+    fn format_1() -> RecordBatch {
+        let texts = |texts: [Option<&str>; 2]| Arc::new(texts.into_iter().collect::<StringArray>()) as ArrayRef;
+        let record = |value: [Option<&str>; 2]| {
+            let batch = RecordBatch::try_from_iter_with_nullable([("value", texts(value), true)]).unwrap();
+            Arc::new(StructArray::from(batch)) as ArrayRef
+        };
+        RecordBatch::try_from_iter_with_nullable([
+            (KEY, hash_array(&[1, 2]), false),
+            (ROW, hash_array(&[11, 12]), false),
+            (OP, texts([Some("create"), Some("update")]), false),
+            (WHY, texts([Some("due"), Some("guard")]), false),
+            (DOUBT, Arc::new(BooleanArray::from(vec![false, true])), false),
+            (CREATED, Arc::new(Int64Array::from(vec![-1, 4])), false),
+            (NOTE, texts([None, Some("held")]), true),
+            (NEW_1, record([Some("a"), Some("b")]), true),
+            (OLD_1, record([None, Some("c")]), true),
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn a_plan_of_format_1_is_read_and_written_again_and_never_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(folder.path(), Durability::Scratch).unwrap();
+        let batch = format_1();
+        let mut writer =
+            FileWriter::create(state.folder(), "plans/old.parquet", batch.schema(), state.durability()).unwrap();
+        writer.write(&batch).unwrap();
+        writer.finish().unwrap();
+        let old = PlanFile::open(&state, "plans/old.parquet").unwrap();
+        assert_eq!(old.creates_and_deletes().unwrap(), None, "it has no columns of a baseline");
+        old.rewrite(&state, "plans/again.parquet", |row| if row.key == 1 { Why::Guard } else { row.why }).unwrap();
+        let again = PlanFile::open(&state, "plans/again.parquet").unwrap();
+        for (file, why) in [(&old, Why::Due), (&again, Why::Guard)] {
+            assert_eq!(file.value_schema().unwrap().fields().len(), 1);
+            let rows = file.rows(&[0, 1]).unwrap();
+            assert_eq!((rows.rows[0].why, rows.rows[0].created, rows.rows[1].created), (why, -1, 4));
+            assert_eq!((rows.rows[1].why, rows.rows[1].note.as_deref()), (Why::Guard, Some("held")));
+            assert_eq!(rows.new.column(0).as_string::<i32>().value(1), "b");
+            assert_eq!(rows.old.column(0).as_string::<i32>().value(1), "c");
+            assert!(rows.old.column(0).is_null(0));
+        }
+    }
+}

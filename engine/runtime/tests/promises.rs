@@ -7,6 +7,7 @@
 mod world;
 
 use obmen_runtime::report::{RunReport, Status};
+use obmen_runtime::state::{Durability, State};
 use proptest::prelude::*;
 use world::{Fault, World};
 
@@ -74,6 +75,32 @@ fn a_refused_row_is_offered_again_and_does_not_hold_back_others() {
     world.fault(Fault::None);
     let report = world.run();
     assert_eq!((report.sinks[0].sent, report.sinks[0].acked), (1, 1));
+    assert_eq!(world.shop(), world.source());
+}
+
+#[test]
+fn a_plan_that_was_acked_as_a_whole_is_what_is_known_and_one_with_a_refused_row_is_not() {
+    let world = World::new();
+    let files = || {
+        let state = State::open(&world.state_folder(), Durability::Scratch).unwrap();
+        let scopes = state.scopes().unwrap().into_iter();
+        scopes.flat_map(|(scope, ..)| state.segments(scope).unwrap()).map(|file| file.file).collect::<Vec<_>>()
+    };
+    for key in 0..50 {
+        world.set(&format!("k{key}"), "1");
+    }
+    world.run();
+    assert!(matches!(&files()[..], [plan] if plan.starts_with("plans/")), "nothing is written twice: {:?}", files());
+    world.set("k7", "2");
+    world.set("k8", "2");
+    world.fault(Fault::RefusePortionWith("k7".to_owned()));
+    let report = world.run();
+    assert_eq!((report.sinks[0].acked, report.sinks[0].rejected), (1, 1));
+    assert!(matches!(&files()[..], [_, acked] if acked.starts_with("baseline/")), "the acked row alone: {:?}", files());
+    world.fault(Fault::None);
+    world.later(24 * 60);
+    let report = world.run();
+    assert_eq!((report.sinks[0].unchanged, report.sinks[0].acked), (49, 1), "k7 is not taken for known");
     assert_eq!(world.shop(), world.source());
 }
 

@@ -21,6 +21,8 @@ mod rows;
 mod runs;
 mod seen;
 mod shuffle;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub(crate) use decide::{Approved, Counts, Judge, Parents};
