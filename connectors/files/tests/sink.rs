@@ -212,6 +212,32 @@ async fn a_package_is_a_folder_that_can_be_read_again() {
     assert_eq!(error.kind(), ErrorKind::SchemaMismatch);
 }
 
+#[tokio::test]
+async fn a_package_that_broke_off_or_has_no_row_leaves_nothing() {
+    let desk = Desk::new();
+    let there =
+        || std::fs::read_dir(desk.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    let rows = simple(&["Мяч"]);
+    let sink = desk.connect("{ format: commerceml }").sink(vec![target("goods", &rows)]).await.unwrap();
+    let mut load = sink.begin(&LoadId("load-1".to_owned())).await.unwrap();
+    load.send(&changes(0, &rows, &[Op::Create])).await.unwrap();
+    assert!(there().iter().all(|name| name.to_string_lossy().starts_with('.')), "{:?}", there());
+    drop(load);
+    assert!(there().is_empty(), "{:?}", there());
+    let nameless = simple(&[""]);
+    let outcomes = deliver(&*sink, "load-2", &changes(0, &nameless, &[Op::Create])).await;
+    assert!(matches!(outcomes[0], Outcome::Rejected { class: RejectClass::Data, .. }), "{outcomes:?}");
+    assert!(there().is_empty(), "{:?}", there());
+    // something stands where the package is to be
+    std::fs::create_dir_all(desk.path("load-3/inside")).unwrap();
+    let outcomes = deliver(&*sink, "load-3", &changes(0, &rows, &[Op::Create])).await;
+    assert!(
+        matches!(outcomes[0], Outcome::Rejected { altered: false, class: RejectClass::Temporary, .. }),
+        "{outcomes:?}"
+    );
+    assert_eq!(there(), ["load-3"]);
+}
+
 #[test]
 fn sinks_are_checked_before_anything_runs() {
     let check = |settings: &str, entity: &str, options: &str, children: &[&str], columns: &[&str]| {

@@ -74,11 +74,14 @@ impl Load for PackageLoad {
 }
 
 impl PackageLoad {
-    /// Publishes the files and settles their rows.
+    /// Publishes the files, if there are any, and settles their rows.
     fn publish(&self, package: Package<()>) -> Vec<(RowId, Outcome)> {
+        let mut outcomes = package.rejected;
+        if package.files.is_empty() {
+            return outcomes;
+        }
         let names: Vec<&str> = package.files.iter().map(|file| file.name).collect();
         let published = self.folder.publish_package(&self.draft, &self.name, &names);
-        let mut outcomes = package.rejected;
         for (file, outcome) in package.files.iter().zip(published) {
             outcomes.extend(file.rows.iter().map(|id| (*id, outcome.clone())));
         }
