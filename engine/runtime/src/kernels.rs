@@ -45,11 +45,10 @@ impl Kept {
     /// # Errors
     /// Those of the disk.
     pub async fn compare(&self, rows: Vec<RecordBatch>) -> Result<u64> {
-        let Compared { file, written, .. } = self.compared(rows).await?;
-        if let Some(file) = file {
-            std::fs::remove_file(self.state.folder().join(file))?;
-        }
-        Ok(written.changes)
+        let compared = self.compared(rows).await?;
+        let changes = compared.written.changes;
+        compared.discard(&self.state)?;
+        Ok(changes)
     }
 
     /// Looks keys up (ascending, distinct); gives how many are known.

@@ -76,10 +76,12 @@ impl Written {
 
 /// What a read changes, on disk but not kept yet.
 pub(crate) struct Compared {
+    /// A plan's file with the changes; none if there are none.
     pub(crate) file: Option<String>,
     /// Rows of the file.
     rows: u64,
     live: u64,
+    /// What keeping it writes.
     pub(crate) written: Written,
     position: Option<Vec<u8>>,
 }
@@ -106,11 +108,6 @@ impl Compared {
             hashes.extend(rows.rows.iter().filter(|row| so(row)).map(|row| row.key));
         }
         Ok((batches, hashes))
-    }
-
-    /// What the read brought, apart from what it changes.
-    pub(crate) fn written(&self) -> Written {
-        self.written
     }
 
     /// Forgets it.

@@ -189,7 +189,7 @@ impl Engine<'_> {
         let fetched = self.fetch(opened, keys, reader).await?;
         let about = About::Keys { keys: Arc::new(hashes), known: 0 };
         let changes = mirror.update(Reading { rows: &fetched, about, ..reading }, options).await?.changes;
-        let written = seen.written().with(changes);
+        let written = seen.written.with(changes);
         versions.keep(seen)?;
         Ok(written)
     }
